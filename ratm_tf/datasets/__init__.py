@@ -1,0 +1,7 @@
+"""Datasets: `tf.data` pipelines and TFDS builders of the paper's experiments."""
+
+from ratm_tf.datasets.mnist import load_digits
+from ratm_tf.datasets.moving_mnist import moving_mnist
+from ratm_tf.datasets.throughput import throughput
+
+__all__ = ["load_digits", "moving_mnist", "throughput"]

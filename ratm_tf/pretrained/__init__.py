@@ -1,0 +1,33 @@
+"""Trained models that ship with the package."""
+
+from pathlib import Path
+
+import keras
+
+_FOLDER = Path(__file__).parent
+
+
+def load_pretrained(name):
+    """Loads a model that ships with the package.
+
+    Args:
+        name: `"moving_mnist"`, a `ratm_tf.Tracker` of one digit on 100x100 frames, or
+            `"mnist_cnn"`, the digit classifier of section 6.2.
+
+    Returns:
+        A built, uncompiled `keras.Model`.
+
+    Raises:
+        ValueError: if there is no model of that name.
+
+    Example:
+    >>> tracker = ratm_tf.load_pretrained("moving_mnist")
+    >>> frames = tf.zeros([1, 10, 100, 100, 1], tf.uint8)
+    >>> tracker({"frames": frames})["boxes"].shape
+    TensorShape([1, 10, 4])
+    """
+    path = _FOLDER / f"{name}.keras"
+    if not path.exists():
+        names = sorted(path.stem for path in _FOLDER.glob("*.keras"))
+        raise ValueError(f"Expected `name` to be one of {names}. Received: {name!r}")
+    return keras.models.load_model(path, compile=False)

@@ -1,0 +1,226 @@
+"""Pictures of a tracker at work: boxes on frames, film strips, animations."""
+
+import pathlib
+
+import cv2
+import numpy as np
+
+RED = (255, 64, 64)
+GREEN = (64, 255, 64)
+_SHOWN_WIDTH = 200
+_GAP = 4
+
+
+def draw_boxes(frames, boxes, color=RED, scale=None):
+    """Draws boxes on enlarged frames.
+
+    Args:
+        frames: array-like of shape [T, H, W, C] with 1 or 3 channels (RGB), uint8
+            0..255 or floating 0..1.
+        boxes: array-like of shape [T, 4], or [T, K, 4] for K boxes per frame,
+            (x1, y1, x2, y2) in pixels of the frames, pixel `a` covering
+            [a - 0.5, a + 0.5]. Fractions of pixels show once enlarged; parts off
+            the frame and boxes that are not finite are left out.
+        color: RGB triple 0..255, or one for each of the K boxes.
+        scale: whole factor to enlarge the frames by; by default such that they
+            become about 200 pixels wide.
+
+    Returns:
+        uint8 array of shape [T, H * scale, W * scale, 3], RGB.
+
+    Raises:
+        ValueError: If an argument has another shape, or `scale` is below 1.
+
+    Example:
+    >>> import numpy as np
+    >>> from ratm_tf.visualize import draw_boxes
+    >>> frames = np.zeros([1, 100, 100, 1], np.uint8)
+    >>> draw_boxes(frames, [[20.5, 30.0, 47.5, 57.5]], scale=4).shape
+    (1, 400, 400, 3)
+    """
+    frames = _as_rgb("frames", frames, rank=4)
+    boxes = np.asarray(boxes, np.float64)
+    if boxes.ndim == 2:
+        boxes = boxes[:, np.newaxis]
+    if boxes.ndim != 3 or boxes.shape[0] != len(frames) or boxes.shape[2] != 4:
+        raise ValueError(
+            f"boxes must have shape [{len(frames)}, 4] or [{len(frames)}, K, 4], one "
+            f"or K for each frame, got {list(boxes.shape)}."
+        )
+    if scale is None:
+        scale = max(1, round(_SHOWN_WIDTH / frames.shape[2]))
+    elif scale < 1 or scale != int(scale):
+        raise ValueError(f"scale must be a whole number >= 1, got {scale!r}.")
+    colors = np.broadcast_to(color, [boxes.shape[1], 3]).tolist()
+
+    drawn = frames.repeat(scale, axis=1).repeat(scale, axis=2)
+    fraction_bits = 4
+    # OpenCV, too, has pixel centres on the integers, here those of enlarged pixels.
+    corners = ((boxes + 0.5) * scale - 0.5).clip(-1e6, 1e6) * 2**fraction_bits
+    for image, image_corners in zip(drawn, corners, strict=True):
+        for box, box_color in zip(image_corners, colors, strict=True):
+            if np.isfinite(box).all():
+                x1, y1, x2, y2 = box.round().astype(int).tolist()
+                cv2.rectangle(
+                    image,
+                    (x1, y1),
+                    (x2, y2),
+                    box_color,
+                    thickness=2,
+                    lineType=cv2.LINE_AA,
+                    shift=fraction_bits,
+                )
+    return drawn
+
+
+def film_strip(frames, glimpses, boxes, true_boxes=None, scale=None):
+    """Lays out sequences as the paper's Fig. 10 does, time running to the right.
+
+    Every sequence is a row of frames over a row of what the glimpses show. The
+    predicted box is red, the true box green.
+
+    Args:
+        frames: array-like of shape [B, T, H, W, C] with 1 or 3 channels (RGB),
+            uint8 0..255 or floating 0..1.
+        glimpses: array-like of shape [B, T, N, M, C], likewise; drawn as wide as
+            the frames.
+        boxes: array-like of shape [B, T, 4], the predicted boxes (x1, y1, x2, y2)
+            in pixels, as `draw_boxes` takes them.
+        true_boxes: optional array-like of shape [B, T, 4].
+        scale: whole factor to enlarge the frames by, as in `draw_boxes`.
+
+    Returns:
+        uint8 array of shape [height, width, 3], RGB.
+
+    Raises:
+        ValueError: If an argument has another shape, or `scale` is below 1.
+
+    Example:
+    >>> import numpy as np
+    >>> from ratm_tf.visualize import film_strip
+    >>> film_strip(
+    ...     frames=np.zeros([2, 5, 100, 100, 1]),
+    ...     glimpses=np.zeros([2, 5, 28, 28, 1]),
+    ...     boxes=np.tile([30, 30, 57, 57], [2, 5, 1]),
+    ... ).shape
+    (820, 1016, 3)
+    """
+    frames = _as_rgb("frames", frames, rank=5)
+    glimpses = _as_rgb("glimpses", glimpses, rank=5)
+    _check_leading("glimpses", glimpses, frames)
+    all_boxes, colors = [np.asarray(boxes)], [RED]
+    _check_leading("boxes", all_boxes[0], frames)
+    if true_boxes is not None:
+        all_boxes.insert(0, np.asarray(true_boxes))
+        colors.insert(0, GREEN)
+        _check_leading("true_boxes", all_boxes[0], frames)
+    all_boxes = np.stack(all_boxes, axis=2)
+
+    rows = []
+    for index in range(len(frames)):
+        drawn = draw_boxes(frames[index], all_boxes[index], colors, scale)
+        width = drawn.shape[2]
+        height = round(glimpses.shape[2] * width / glimpses.shape[3])
+        seen = [
+            cv2.resize(glimpse, (width, height), interpolation=cv2.INTER_NEAREST)
+            for glimpse in glimpses[index]
+        ]
+        rows += [_with_gap(_row(drawn)), _with_gap(_row(seen), 3 * _GAP)]
+    return np.concatenate(rows)[: -3 * _GAP, :-_GAP]
+
+
+def save_image(path, image):
+    """Writes an image file; missing folders are made.
+
+    Args:
+        path: where to; its ending chooses the format, such as `.png` or `.jpg`.
+        image: uint8 array of shape [H, W, 3], RGB.
+
+    Raises:
+        ValueError: If OpenCV does not know the format, or `image` is another thing.
+        OSError: If the file cannot be written.
+
+    Example:
+    >>> import numpy as np
+    >>> from ratm_tf.visualize import save_image
+    >>> save_image("/tmp/black.png", np.zeros([20, 20, 3], np.uint8))
+    """
+    image = _as_uint8("image", image, rank=3)
+    path = _writable(path)
+    if not cv2.imwrite(str(path), image[..., ::-1]):
+        raise OSError(f"path: could not write {path}.")
+
+
+def save_animation(path, frames, frames_per_second=10):
+    """Writes an endless animation; missing folders are made.
+
+    Args:
+        path: where to; its ending chooses the format: `.gif`, `.webp` or, animated
+            too, `.png`.
+        frames: uint8 array of shape [T, H, W, 3], RGB.
+        frames_per_second: its speed.
+
+    Raises:
+        ValueError: If OpenCV does not know the format, or `frames` is another thing.
+        OSError: If the file cannot be written.
+
+    Example:
+    >>> import numpy as np
+    >>> from ratm_tf.visualize import save_animation
+    >>> save_animation("/tmp/black.gif", np.zeros([5, 20, 20, 3], np.uint8))
+    """
+    frames = _as_uint8("frames", frames, rank=4)
+    path = _writable(path)
+    animation = cv2.Animation()
+    animation.frames = [np.ascontiguousarray(frame[..., ::-1]) for frame in frames]
+    animation.durations = [round(1000 / frames_per_second)] * len(frames)
+    if not cv2.imwriteanimation(str(path), animation):
+        raise OSError(f"path: could not write {path}.")
+
+
+def _as_rgb(name, images, rank):
+    images = np.asarray(images)
+    if images.ndim != rank or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"{name} must have {rank} dimensions, the last one 1 or 3 channels, got "
+            f"shape {list(images.shape)}."
+        )
+    if images.dtype != np.uint8:
+        images = np.nan_to_num(images.astype(np.float32)).clip(0, 1)
+        images = (images * 255).round().astype(np.uint8)
+    return images.repeat(3, axis=-1) if images.shape[-1] == 1 else images
+
+
+def _as_uint8(name, images, rank):
+    images = np.asarray(images)
+    if images.ndim != rank or images.shape[-1] != 3 or images.dtype != np.uint8:
+        raise ValueError(
+            f"{name} must be uint8 with {rank} dimensions, the last one RGB, got "
+            f"{images.dtype} of shape {list(images.shape)}."
+        )
+    return images
+
+
+def _check_leading(name, array, frames):
+    if array.shape[:2] != frames.shape[:2]:
+        raise ValueError(
+            f"{name} must begin with the frames' [B, T] = {list(frames.shape[:2])}, "
+            f"got shape {list(array.shape)}."
+        )
+
+
+def _row(images):
+    return np.concatenate([_with_gap(image, axis=1) for image in images], axis=1)
+
+
+def _with_gap(image, gap=_GAP, axis=0):
+    after = [(0, gap if axis == dimension else 0) for dimension in range(3)]
+    return np.pad(image, after, constant_values=255)
+
+
+def _writable(path):
+    path = pathlib.Path(path)
+    if not cv2.haveImageWriter(str(path)):
+        raise ValueError(f"path: OpenCV writes no {path.suffix!r} files, got {path}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,131 @@
+import cv2
+import numpy as np
+import pytest
+
+from ratm_tf.visualize import (
+    GREEN,
+    RED,
+    draw_boxes,
+    film_strip,
+    save_animation,
+    save_image,
+)
+
+
+def test_boxes_lie_where_their_coordinates_say():
+    frames = np.zeros([2, 6, 8, 1], np.uint8)
+    drawn = draw_boxes(frames, [[0.5, 1.5, 3.75, 4.5], [2, 1, 5, 3]], scale=40)
+    assert drawn.shape == (2, 240, 320, 3) and drawn.dtype == np.uint8
+    # The left edge of pixel 1 is 1 * 40 enlarged pixels from the frame's edge.
+    for image, box in zip(
+        drawn, [(40, 80, 170, 200), (100, 60, 220, 140)], strict=True
+    ):
+        ys, xs = np.nonzero(image[..., 0] > 64)
+        np.testing.assert_allclose((xs.min(), ys.min()), box[:2], atol=2)
+        np.testing.assert_allclose((xs.max(), ys.max()), box[2:], atol=2)
+        assert not image[box[1] + 5 : box[3] - 5, box[0] + 5 : box[2] - 5].any()
+
+
+def test_frames_are_enlarged_and_in_colour():
+    rng = np.random.default_rng(0)
+    nowhere = np.full([2, 4], np.nan)
+    for channels in (1, 3):
+        frames = rng.integers(0, 256, [2, 10, 12, channels]).astype(np.uint8)
+        drawn = draw_boxes(frames, nowhere, scale=3)
+        expected = np.broadcast_to(frames, [2, 10, 12, 3])
+        np.testing.assert_array_equal(drawn[:, 1::3, 1::3], expected)
+        np.testing.assert_array_equal(
+            draw_boxes(frames / np.float32(255), nowhere, scale=3), drawn
+        )
+    assert draw_boxes(frames, nowhere).shape == (2, 170, 204, 3)
+
+
+def test_several_boxes_each_have_their_colour():
+    boxes = [[[1, 1, 4, 4], [6, 6, 9, 9]]]
+    drawn = draw_boxes(np.zeros([1, 12, 12, 1]), boxes, [RED, GREEN], scale=10)[0]
+    assert (drawn[:50, :50] == RED).all(axis=-1).any()
+    assert (drawn[60:, 60:] == GREEN).all(axis=-1).any()
+    assert not (drawn[60:, 60:] == RED).all(axis=-1).any()
+
+
+def test_boxes_off_the_frame_or_not_finite_do_no_harm():
+    boxes = [[-1e30, -1e30, 1e30, 1e30], [np.inf, 0, 1, np.nan], [90, 90, 99, 99]]
+    assert not draw_boxes(np.zeros([3, 20, 20, 1]), boxes).any()
+
+
+def test_frames_stay_untouched():
+    frames = np.zeros([1, 20, 20, 3], np.uint8)
+    draw_boxes(frames, [[1, 1, 9, 9]], scale=1)
+    assert not frames.any()
+
+
+def test_film_strip_layout():
+    frames = np.full([2, 3, 20, 40, 1], 0.2)
+    glimpses = np.full([2, 3, 8, 4, 1], 0.6)
+    boxes = np.tile([5.0, 5.0, 15.0, 15.0], [2, 3, 1])
+    strip = film_strip(frames, glimpses, boxes, boxes + 3, scale=2)
+    # Frames of 40 x 80 over glimpses of 160 x 80, with gaps of 4 and 12.
+    assert strip.shape == (2 * (40 + 4 + 160) + 12, 3 * 80 + 2 * 4, 3)
+    for top in (0, 216):
+        for left in (0, 84, 168):
+            frame = strip[top : top + 40, left : left + 80]
+            assert (frame[0, 0] == 51).all()
+            assert (frame == RED).all(axis=-1).any()
+            assert (frame == GREEN).all(axis=-1).any()
+            assert (strip[top + 44 : top + 204, left : left + 80] == 153).all()
+    assert (strip[:, 80:84] == 255).all() and (strip[204:216] == 255).all()
+
+    plain = film_strip(frames, glimpses, boxes, scale=2)
+    assert plain.shape == strip.shape
+    assert not (plain == GREEN).all(axis=-1).any()
+
+
+def test_saved_image_is_read_back(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, [9, 7, 3]).astype(np.uint8)
+    save_image(tmp_path / "new" / "image.png", image)
+    read = cv2.imread(str(tmp_path / "new" / "image.png"))
+    np.testing.assert_array_equal(read[..., ::-1], image)
+
+
+def test_saved_animation_is_read_back(tmp_path):
+    frames = np.zeros([4, 30, 40, 3], np.uint8)
+    for time, frame in enumerate(frames):
+        frame[:, 10 * time : 10 * time + 10] = RED
+    save_animation(tmp_path / "new" / "animation.gif", frames, frames_per_second=5)
+    ok, animation = cv2.imreadanimation(str(tmp_path / "new" / "animation.gif"))
+    assert ok and list(animation.durations) == [200] * 4
+    for read, frame in zip(animation.frames, frames, strict=True):
+        difference = read[..., :3][..., ::-1].astype(int) - frame
+        assert np.abs(difference).mean() < 8
+
+
+FRAMES = np.zeros([2, 20, 20, 1])
+BATCH = np.zeros([1, 2, 20, 20, 1])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: draw_boxes(FRAMES[0], [[1, 1, 2, 2]]), "frames must have 4 dim"),
+        (lambda: draw_boxes(FRAMES.repeat(2, -1), [[1] * 4] * 2), "1 or 3 channels"),
+        (lambda: draw_boxes(FRAMES, [[1, 1, 2, 2]]), r"boxes .*got \[1, 1, 4\]"),
+        (lambda: draw_boxes(FRAMES, [[1] * 4] * 2, scale=0.5), "scale must be .* 0.5"),
+        (
+            lambda: film_strip(BATCH, BATCH[:, :1], np.zeros([1, 2, 4])),
+            r"glimpses must begin .* \[1, 2\], got shape \[1, 1, 20, 20, 3\]",
+        ),
+        (
+            lambda: film_strip(BATCH, BATCH, np.zeros([1, 2, 4]), np.zeros([2, 4])),
+            r"true_boxes must begin .* got shape \[2, 4\]",
+        ),
+        (lambda: save_image("a.nothing", np.zeros([2, 2, 3], np.uint8)), "'.nothing'"),
+        (lambda: save_image("a.png", np.zeros([2, 2, 3])), "image must be uint8"),
+        (
+            lambda: save_animation("a.gif", np.zeros([2, 2, 3], np.uint8)),
+            "frames must be uint8 with 4 dimensions",
+        ),
+    ],
+)
+def test_bad_arguments(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
