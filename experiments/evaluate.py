@@ -1,0 +1,63 @@
+r"""Measures a tracker on test sequences and prints one JSON object.
+
+python experiments/evaluate.py --model=pretrained:moving_mnist --dataset=moving_mnist
+"""
+
+import contextlib
+import json
+import sys
+
+import keras
+from absl import app, flags
+
+import ratm_tf
+from ratm_tf.datasets import moving_mnist
+
+_MODEL = flags.DEFINE_string(
+    "model", None, "A .keras file, or pretrained:NAME.", required=True
+)
+_DATASET = flags.DEFINE_enum(
+    "dataset", "moving_mnist", ["moving_mnist"], "What to track."
+)
+_SEQUENCES = flags.DEFINE_integer(
+    "sequences", 10_000, "Number of test sequences.", lower_bound=1
+)
+_FRAMES = flags.DEFINE_integer("frames", 30, "Frames of each sequence.", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the test sequences.")
+_MNIST_PATH = flags.DEFINE_string(
+    "mnist_path",
+    None,
+    "MNIST as an .npz file (default: Keras's, or the sample that the package ships).",
+)
+
+
+def main(_):
+    """Evaluates; progress goes to standard error."""
+    with contextlib.redirect_stdout(sys.stderr):
+        kind, _, name = _MODEL.value.partition(":")
+        if kind == "pretrained":
+            tracker = ratm_tf.load_pretrained(name)
+        else:
+            tracker = keras.saving.load_model(_MODEL.value, compile=False)
+        dataset = moving_mnist(
+            "test",
+            num_frames=_FRAMES.value,
+            batch_size=100,
+            num_sequences=_SEQUENCES.value,
+            seed=_SEED.value,
+            mnist_path=_MNIST_PATH.value,
+        )
+        spans = sorted({(1, min(10, _FRAMES.value)), (1, _FRAMES.value)})
+        metrics = ratm_tf.evaluate(tracker, dataset, spans)
+    report = {
+        "model": _MODEL.value,
+        "dataset": _DATASET.value,
+        "sequences": _SEQUENCES.value,
+        "frames": _FRAMES.value,
+        "seed": _SEED.value,
+    }
+    print(json.dumps(report | metrics))
+
+
+if __name__ == "__main__":
+    app.run(main)

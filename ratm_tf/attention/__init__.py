@@ -1,0 +1,23 @@
+"""Where to look: windows, boxes, the Gaussian glimpse and the recurrent cell."""
+
+from ratm_tf.attention.glimpse import GaussianGlimpse
+from ratm_tf.attention.op import gaussian_glimpse
+from ratm_tf.attention.ratm_cell import RATMCell
+from ratm_tf.attention.window import (
+    activations_from_window,
+    corner_box,
+    extent_box,
+    window_from_activations,
+    window_from_box,
+)
+
+__all__ = [
+    "GaussianGlimpse",
+    "RATMCell",
+    "activations_from_window",
+    "corner_box",
+    "extent_box",
+    "gaussian_glimpse",
+    "window_from_activations",
+    "window_from_box",
+]

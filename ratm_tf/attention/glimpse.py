@@ -1,0 +1,117 @@
+"""The glimpse as a Keras layer."""
+
+import keras
+import tensorflow as tf
+
+from ratm_tf.attention import library
+from ratm_tf.attention.op import gaussian_glimpse
+from ratm_tf.attention.window import window_from_activations
+
+
+@keras.saving.register_keras_serializable(package="ratm_tf")
+class GaussianGlimpse(keras.layers.Layer):
+    """Reads a small window of each image through Gaussian filters (Eq. 4-12).
+
+    Six raw activations an image are scaled to a window in pixels (Eq. 6-8), the window
+    places a grid of Gaussian filters on the image (Eq. 9, 11), and the filters read the
+    glimpse (Eq. 4). Gradients reach the images and the activations. Window arithmetic
+    is done in float32 whatever the layer's dtype policy.
+
+    Args:
+        glimpse_size: `(N, M)`, rows and columns of the glimpse.
+        min_sigma: smallest standard deviation of a filter, in pixels. The gradient with
+            respect to a filter's position grows like `1 / sigma**2` where the filter
+            sits between two pixels: 16 times the difference of their values at 0.25,
+            the default.
+        implementation: `"auto"`, `"fused"` or `"tf"`, as in
+            `ratm_tf.gaussian_glimpse`.
+        return_window: whether to return `(glimpses, window)`.
+
+    Call arguments:
+        images: `[B, H, W, C]`, uint8, bfloat16, float16, float32 or float64. Floating
+            images are cast to the layer's compute dtype.
+        activations: floating `[B, 6]` (or `[B, K, 6]` to look at each image through
+            `K` windows): `g~x, g~y, s~x, s~y, d~x, d~y` of Eq. 5.
+
+    Returns:
+        Glimpses `[B, N, M, C]` (or `[B, K, N, M, C]`) in the layer's compute dtype and
+        in the images' range of values; with `return_window` also the window in pixels,
+        float32 `[B, 6]` (or `[B, K, 6]`).
+
+    Raises:
+        ValueError: if an argument has the wrong rank, size or dtype.
+
+    Example:
+    >>> layer = ratm_tf.GaussianGlimpse(glimpse_size=(28, 28))
+    >>> images = tf.random.uniform([2, 100, 100, 1])
+    >>> whole_image = tf.constant([[0.0, 0.0, 1.8, 1.8, 1.0, 1.0]] * 2)
+    >>> layer(images, whole_image).shape
+    TensorShape([2, 28, 28, 1])
+    """
+
+    def __init__(
+        self,
+        glimpse_size=(28, 28),
+        min_sigma=0.25,
+        implementation="auto",
+        return_window=False,
+        **kwargs,
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.glimpse_size = _checked_size(glimpse_size)
+        if not min_sigma >= 0:
+            raise ValueError(
+                f"Expected `min_sigma` to be 0 pixels or more. Received: {min_sigma}"
+            )
+        if implementation not in ("auto", "fused", "tf"):
+            raise ValueError(
+                "Expected `implementation` to be 'auto', 'fused' or 'tf'. "
+                f"Received: {implementation!r}"
+            )
+        self.min_sigma = float(min_sigma)
+        self.implementation = implementation
+        self.return_window = return_window
+        # XLA cannot compile the fused op: keep `jit_compile="auto"` from asking it to.
+        self.supports_jit = implementation == "tf" or not library.available()
+
+    def build(self, images_shape, activations_shape):
+        if activations_shape[-1] not in (None, 6):
+            raise ValueError(
+                "Expected `activations` to hold 6 numbers a window. Received shape: "
+                f"{tuple(activations_shape)}"
+            )
+
+    def call(self, images, activations):
+        images = tf.convert_to_tensor(images)
+        if images.dtype.is_floating:
+            images = tf.cast(images, self.compute_dtype)
+        sizes = zip(images.shape[1:3], tf.unstack(tf.shape(images)[1:3]), strict=True)
+        window = window_from_activations(
+            activations,
+            [dynamic if static is None else static for static, dynamic in sizes],
+            self.glimpse_size,
+            self.min_sigma,
+        )
+        glimpses = gaussian_glimpse(
+            images, window, self.glimpse_size, self.implementation
+        )
+        glimpses = tf.cast(glimpses, self.compute_dtype)
+        return (glimpses, window) if self.return_window else glimpses
+
+    def get_config(self):
+        return super().get_config() | {
+            "glimpse_size": self.glimpse_size,
+            "min_sigma": self.min_sigma,
+            "implementation": self.implementation,
+            "return_window": self.return_window,
+        }
+
+
+def _checked_size(glimpse_size):
+    size = tuple(glimpse_size)
+    if len(size) != 2 or any(int(n) != n or n < 1 for n in size):
+        raise ValueError(
+            "Expected `glimpse_size` to be two positive integers, (rows, columns). "
+            f"Received: {glimpse_size}"
+        )
+    return tuple(int(n) for n in size)

@@ -1,0 +1,249 @@
+"""The recurrent attention module as a Keras RNN cell."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from ratm_tf.attention.glimpse import GaussianGlimpse
+
+
+@keras.saving.register_keras_serializable(package="ratm_tf")
+class RATMCell(keras.layers.Layer):
+    """One step of the recurrent attention module (Eq. 1-5), for `keras.layers.RNN`.
+
+    At step `t` the cell reads frame `t` through the window computed from `h_{t-1}`,
+    describes the glimpse by its features `x_t`, and updates its state:
+
+        x_t = features(glimpse(frame_t, window_t))
+        h_t = relu(W_in x_t + W_rec h_{t-1} + bias)       (Eq. 1-3, the IRNN)
+        window_{t+1} = W h_t + b                          (Eq. 5, `absolute`)
+        window_{t+1} = W h_t + window_t                   (`residual`, raw activations)
+
+    The window of the first step is `b`: learnt, or given by the initial state. Windows
+    and states are float32 whatever the dtype policy, which rules the features and the
+    recurrent cell.
+
+    Args:
+        units: number of hidden units of the IRNN. Not used with `recurrent_cell`.
+        glimpse_size: `(N, M)`, rows and columns of the glimpse.
+        recurrent_cell: any Keras RNN cell, in place of the IRNN.
+        features: a Keras layer or model that maps glimpses `[B, N, M, C]` in 0..1 to
+            features; the recurrent cell sees them flat. None gives it the pixels.
+        window_update: `"absolute"` or `"residual"`, see above.
+        initial_window: `"learned"`, or `"given"` for cells that start on a target: the
+            initial state then says where (see `get_initial_state`).
+        initial_sigma: a learnt initial window spans the frame at the start of training,
+            with this sigma in pixels. Near the stride, so that the filters of the grid
+            overlap, it lets gradients find a target anywhere.
+        kernel_regularizer: regulariser of `W` and, in the IRNN, of `W_in`: the weight
+            penalty of Eq. 18.
+        min_sigma: see `GaussianGlimpse`.
+        implementation: see `GaussianGlimpse`.
+
+    Call arguments:
+        frame: `[B, H, W, C]`, uint8 in 0..255 (read without a float copy and scaled to
+            0..1 in the glimpse) or floating in 0..1.
+        states: list of float32 tensors, the recurrent cell's states followed by the raw
+            window `[B, 6]` for this frame and its bias `b` `[B, 6]`.
+
+    Returns:
+        `(output, new_states)`. `output` `[B, 6 + N*M*C]`, float32, is the window in
+        pixels and the glimpse in 0..1, which `split_output` takes apart.
+
+    Raises:
+        ValueError: if an argument is not one of those named above, or frames do not
+            have the shape `[B, H, W, C]` with known `C`.
+
+    Example:
+    >>> cell = ratm_tf.RATMCell(units=100, glimpse_size=(28, 28))
+    >>> rnn = keras.layers.RNN(cell, return_sequences=True)
+    >>> windows, glimpses = cell.split_output(rnn(tf.random.uniform([2, 5, 64, 64, 1])))
+    >>> windows.shape, glimpses.shape
+    (TensorShape([2, 5, 6]), TensorShape([2, 5, 28, 28, 1]))
+    """
+
+    def __init__(
+        self,
+        units=100,
+        glimpse_size=(28, 28),
+        recurrent_cell=None,
+        features=None,
+        window_update="absolute",
+        initial_window="learned",
+        initial_sigma=1.0,
+        kernel_regularizer=None,
+        min_sigma=0.25,
+        implementation="auto",
+        dtype=None,
+        **kwargs,
+    ):
+        super().__init__(autocast=False, dtype="float32", **kwargs)
+        for name, value, choices in (
+            ("window_update", window_update, ("absolute", "residual")),
+            ("initial_window", initial_window, ("learned", "given")),
+        ):
+            if value not in choices:
+                raise ValueError(
+                    f"Expected `{name}` to be one of {choices}. Received: {value!r}"
+                )
+        self.policy = policy = keras.dtype_policies.get(dtype)
+        self.units = units
+        self.window_update = window_update
+        self.initial_window = initial_window
+        self.initial_sigma = initial_sigma
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.custom_recurrent_cell = recurrent_cell is not None
+        self.recurrent_cell = recurrent_cell or keras.layers.SimpleRNNCell(
+            units,
+            activation="relu",
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            recurrent_initializer=keras.initializers.Identity(),
+            kernel_regularizer=self.kernel_regularizer,
+            dtype=policy,
+            name="irnn",
+        )
+        self.features = features
+        self.glimpse = GaussianGlimpse(
+            glimpse_size,
+            min_sigma,
+            implementation,
+            return_window=True,
+            dtype="float32",
+            name="glimpse",
+        )
+        self.window = keras.layers.Dense(
+            6,
+            use_bias=False,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            kernel_regularizer=self.kernel_regularizer,
+            dtype=policy,
+            name="window",
+        )
+
+    @property
+    def glimpse_size(self):
+        """`(N, M)`, rows and columns of the glimpse."""
+        return self.glimpse.glimpse_size
+
+    @property
+    def state_size(self):
+        """Sizes of the states: the recurrent cell's, the raw window and its bias."""
+        return keras.tree.flatten(self.recurrent_cell.state_size) + [6, 6]
+
+    def build(self, frame_shape):
+        if len(frame_shape) != 4 or frame_shape[-1] is None:
+            raise ValueError(
+                "Expected a `frame` of shape [B, H, W, C] with a known number of "
+                f"channels. Received shape: {tuple(frame_shape)}"
+            )
+        glimpse_shape = (frame_shape[0], *self.glimpse_size, frame_shape[-1])
+        self.glimpse_shape = glimpse_shape[1:]
+        self.output_size = 6 + math.prod(self.glimpse_shape)
+        features_shape = glimpse_shape
+        if self.features is not None:
+            if not self.features.built:
+                self.features.build(glimpse_shape)
+            features_shape = self.features.compute_output_shape(glimpse_shape)
+        if not self.recurrent_cell.built:
+            self.recurrent_cell.build((frame_shape[0], math.prod(features_shape[1:])))
+        self.window.build((frame_shape[0], self._hidden_size()))
+        self.window_bias = self.add_weight(
+            name="window_bias",
+            shape=(6,),
+            initializer=keras.initializers.Constant(
+                [0.0, 0.0, self.initial_sigma, self.initial_sigma, 1.0, 1.0]
+            ),
+            trainable=self.initial_window == "learned",
+        )
+
+    def _hidden_size(self):
+        output_size = getattr(self.recurrent_cell, "output_size", None)
+        return output_size or keras.tree.flatten(self.recurrent_cell.state_size)[0]
+
+    def call(self, frame, states):
+        *hidden, activations, bias = states
+        frame = tf.convert_to_tensor(frame)
+        glimpse, window = self.glimpse(frame, activations)
+        if frame.dtype == tf.uint8:
+            glimpse /= 255.0
+
+        features = glimpse
+        if self.features is not None:
+            features = self.features(glimpse)
+        features = tf.reshape(features, [-1, math.prod(features.shape[1:])])
+        hidden = keras.tree.pack_sequence_as(
+            _as_list(self.recurrent_cell.state_size), hidden
+        )
+        output, hidden = self.recurrent_cell(features, hidden)
+
+        previous = activations if self.window_update == "residual" else bias
+        activations = tf.cast(self.window(output), tf.float32) + previous
+        hidden = [tf.cast(state, tf.float32) for state in keras.tree.flatten(hidden)]
+        glimpse = tf.reshape(glimpse, [-1, self.output_size - 6])
+        return tf.concat([window, glimpse], axis=-1), [*hidden, activations, bias]
+
+    def split_output(self, output):
+        """Takes the cell's output apart, of one step or of a sequence.
+
+        Args:
+            output: `[..., 6 + N*M*C]`.
+
+        Returns:
+            `(window, glimpse)`, `[..., 6]` in pixels and `[..., N, M, C]` in 0..1.
+        """
+        window, glimpse = tf.split(output, [6, self.output_size - 6], axis=-1)
+        leading = tf.shape(output)[:-1]
+        glimpse = tf.ensure_shape(
+            tf.reshape(glimpse, tf.concat([leading, self.glimpse_shape], axis=0)),
+            output.shape[:-1] + self.glimpse_shape,
+        )
+        return window, glimpse
+
+    def get_initial_state(self, batch_size=None, activations=None):
+        """The states before the first frame: `h_0 = 0` and the first window.
+
+        Args:
+            batch_size: number of sequences `B`.
+            activations: float `[B, 6]`, the raw first window of each sequence. Default:
+                the learnt `b` of Eq. 5.
+
+        Returns:
+            List of float32 tensors of the sizes in `state_size`.
+        """
+        hidden = keras.tree.flatten(self.recurrent_cell.get_initial_state(batch_size))
+        if activations is None:
+            activations = tf.broadcast_to(self.window_bias, [batch_size, 6])
+        return [
+            *(tf.cast(state, tf.float32) for state in hidden),
+            activations,
+            activations,
+        ]
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return super().get_config() | {
+            "dtype": serialize(self.policy),
+            "units": self.units,
+            "glimpse_size": self.glimpse_size,
+            "recurrent_cell": (
+                serialize(self.recurrent_cell) if self.custom_recurrent_cell else None
+            ),
+            "features": serialize(self.features) if self.features is not None else None,
+            "window_update": self.window_update,
+            "initial_window": self.initial_window,
+            "initial_sigma": self.initial_sigma,
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "min_sigma": self.glimpse.min_sigma,
+            "implementation": self.glimpse.implementation,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        for name in ("recurrent_cell", "features"):
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return super().from_config(config)
+
+
+def _as_list(state_size):
+    return state_size if isinstance(state_size, (list, tuple)) else [state_size]

@@ -1,0 +1,151 @@
+"""Window parameters (Eq. 5-8) and the boxes that a window draws on a frame.
+
+A *window* is six numbers in pixels, in this order:
+`center_x, center_y, sigma_x, sigma_y, stride_x, stride_y`. Pixel centres sit on the
+integers, `x` runs along the columns `0..W-1` and `y` along the rows `0..H-1`.
+*Activations* are the six raw numbers of Eq. 5 that a window is made from.
+
+A *box* is `(x1, y1, x2, y2)` in the same coordinates with its edges included: pixel `a`
+covers `[a - 0.5, a + 0.5]`.
+"""
+
+import tensorflow as tf
+
+
+def _as_xy(size):
+    """Turns a (height, width) pair into a float32 (width, height) vector."""
+    height, width = size
+    return tf.stack([tf.cast(width, tf.float32), tf.cast(height, tf.float32)])
+
+
+def _spans(frame_size, glimpse_size):
+    """The frame's span between its outermost pixel centres, and the grid's in steps."""
+    return _as_xy(frame_size) - 1.0, tf.maximum(_as_xy(glimpse_size) - 1.0, 1.0)
+
+
+def window_from_activations(activations, frame_size, glimpse_size, min_sigma=0.0):
+    """Scales raw activations to a window in pixels (Eq. 6, 7 and 8).
+
+    | | |
+    |---|---|
+    | Eq. 6 | `center_x = (W - 1) * (g~x + 1) / 2` |
+    | Eq. 7 | `stride_x = (W - 1) / max(M - 1, 1) * abs(d~x)` |
+    | Eq. 8 | `sigma_x = max(abs(s~x), min_sigma)` |
+
+    The same holds for y with the height `H` and the glimpse's rows `N`.
+
+    Args:
+        activations: float tensor `[..., 6]`: `g~x, g~y, s~x, s~y, d~x, d~y`. A centre
+            of 0 is the middle of the frame, -1 and 1 are the first and the last pixel
+            centre; a stride of 1 makes the grid span the frame exactly.
+        frame_size: `(H, W)`, integers or scalar integer tensors.
+        glimpse_size: `(N, M)`, rows and columns of the glimpse.
+        min_sigma: smallest standard deviation in pixels. Sigma gets no gradient below.
+
+    Returns:
+        The window, float32 `[..., 6]`, in pixels.
+
+    Example:
+    >>> window_from_activations([[0.0, 0.0, 1.0, 1.0, 1.0, 1.0]], (41, 81), (5, 5))
+    <tf.Tensor: ... array([[40., 20.,  1.,  1., 20., 10.]], dtype=float32)>
+    """
+    frame_span, grid_span = _spans(frame_size, glimpse_size)
+    center, sigma, stride = tf.split(tf.cast(activations, tf.float32), 3, axis=-1)
+    return tf.concat(
+        [
+            frame_span * (center + 1.0) / 2.0,
+            tf.maximum(tf.abs(sigma), min_sigma),
+            frame_span / grid_span * tf.abs(stride),
+        ],
+        axis=-1,
+    )
+
+
+def activations_from_window(window, frame_size, glimpse_size):
+    """Inverts Eq. 6-8: the activations that `window_from_activations` maps to `window`.
+
+    Args:
+        window: float tensor `[..., 6]` in pixels.
+        frame_size: `(H, W)`, integers or scalar integer tensors.
+        glimpse_size: `(N, M)`, rows and columns of the glimpse.
+
+    Returns:
+        The activations, float32 `[..., 6]`. Along an axis of one pixel, where every
+        activation gives the same window, centre and stride are 0.
+
+    Example:
+    >>> activations_from_window([[40.0, 20.0, 1.0, 1.0, 20.0, 10.0]], (41, 81), (5, 5))
+    <tf.Tensor: ... array([[0., 0., 1., 1., 1., 1.]], dtype=float32)>
+    """
+    frame_span, grid_span = _spans(frame_size, glimpse_size)
+    center, sigma, stride = tf.split(tf.cast(window, tf.float32), 3, axis=-1)
+    middle = frame_span / 2.0
+    return tf.concat(
+        [
+            tf.math.divide_no_nan(center - middle, middle),
+            sigma,
+            tf.math.divide_no_nan(stride * grid_span, frame_span),
+        ],
+        axis=-1,
+    )
+
+
+def _box_around(window, reach):
+    center = window[..., 0:2]
+    half = tf.abs(window[..., 4:6]) * reach / 2.0
+    return tf.concat([center - half, center + half], axis=-1)
+
+
+def corner_box(window, glimpse_size):
+    """The box through the outermost grid centres, `mu[0]..mu[-1]` of Eq. 9.
+
+    It is the paper's predicted box (section 5.2).
+
+    Args:
+        window: float tensor `[..., 6]` in pixels.
+        glimpse_size: `(N, M)`, rows and columns of the glimpse.
+
+    Returns:
+        Boxes `[..., 4]` as `(x1, y1, x2, y2)` in pixels.
+
+    Example:
+    >>> corner_box(tf.constant([10.0, 20.0, 1.0, 1.0, 2.0, 1.0]), (5, 5))
+    <tf.Tensor: ... array([ 6., 18., 14., 22.], dtype=float32)>
+    """
+    return _box_around(window, _as_xy(glimpse_size) - 1.0)
+
+
+def extent_box(window, glimpse_size):
+    """What the glimpse covers: the corner box plus half a stride on every side.
+
+    Args:
+        window: float tensor `[..., 6]` in pixels.
+        glimpse_size: `(N, M)`, rows and columns of the glimpse.
+
+    Returns:
+        Boxes `[..., 4]` as `(x1, y1, x2, y2)` in pixels.
+
+    Example:
+    >>> extent_box(tf.constant([10.0, 20.0, 1.0, 1.0, 2.0, 1.0]), (5, 5))
+    <tf.Tensor: ... array([ 5. , 17.5, 15. , 22.5], dtype=float32)>
+    """
+    return _box_around(window, _as_xy(glimpse_size))
+
+
+def window_from_box(box, glimpse_size):
+    """The window whose extent box is `box`, with sigma at half its stride.
+
+    Args:
+        box: float tensor `[..., 4]` as `(x1, y1, x2, y2)` in pixels.
+        glimpse_size: `(N, M)`, rows and columns of the glimpse.
+
+    Returns:
+        The window, float32 `[..., 6]`, in pixels.
+
+    Example:
+    >>> window_from_box(tf.constant([5.0, 17.5, 15.0, 22.5]), (5, 5))
+    <tf.Tensor: ... array([10. , 20. ,  1. ,  0.5,  2. ,  1. ], dtype=float32)>
+    """
+    first, last = tf.split(tf.cast(box, tf.float32), 2, axis=-1)
+    stride = (last - first) / _as_xy(glimpse_size)
+    return tf.concat([(first + last) / 2.0, stride / 2.0, stride], axis=-1)

@@ -1,0 +1,99 @@
+"""Keras callbacks that show how a tracker's training goes."""
+
+import time
+
+import keras
+import tensorflow as tf
+
+from ratm_tf.visualize import film_strip, save_image
+
+
+class Throughput(keras.callbacks.Callback):
+    """Adds `sequences_per_second` to an epoch's logs: how fast training consumes data.
+
+    Put it before callbacks that write the logs.
+
+    Args:
+        batch_size: sequences per batch.
+
+    Example:
+    >>> model = keras.Sequential([keras.Input([3]), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit(
+    ...     np.zeros([8, 3]), np.zeros([8, 1]), batch_size=2, verbose=0,
+    ...     callbacks=[Throughput(batch_size=2)],
+    ... )
+    >>> history.history["sequences_per_second"][0] > 0
+    True
+    """
+
+    def __init__(self, batch_size):
+        super().__init__()
+        self.batch_size = batch_size
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._started = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        # The first batch may have traced the model: the clock starts after it.
+        if self._started is None:
+            self._started, self._batches = time.perf_counter(), 0
+        else:
+            self._batches += 1
+            self._elapsed = time.perf_counter() - self._started
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None and self._started is not None and self._batches:
+            rate = self._batches * self.batch_size / self._elapsed
+            logs["sequences_per_second"] = rate
+
+
+class TrackedSequences(keras.callbacks.Callback):
+    """Draws how the tracker follows a few sequences, at the end of every epoch.
+
+    Each epoch adds an image to the TensorBoard logs; the last one is also written as a
+    PNG file: frames with true (green) and predicted (red) boxes over glimpses, as in
+    the paper's Fig. 10.
+
+    Args:
+        inputs: dict, a batch of tracker inputs with `frames` `[B, T, H, W, C]`.
+        true_boxes: `[B, T, 4]`, `(x1, y1, x2, y2)` in pixels.
+        log_dir: folder of the TensorBoard logs.
+        path: where to write the PNG file.
+
+    Example:
+    >>> frames, boxes = tf.zeros([1, 5, 64, 64, 1]), tf.zeros([1, 5, 4])
+    >>> pictures = TrackedSequences({"frames": frames}, boxes, "/tmp/logs", "/tmp/a.png")
+    >>> tracker = ratm_tf.Tracker(ratm_tf.RATMCell(8, glimpse_size=(8, 8)))
+    >>> tracker.compile("sgd", loss={"boxes": "mae"})
+    >>> history = tracker.fit(
+    ...     {"frames": frames}, {"boxes": boxes}, callbacks=[pictures], verbose=0
+    ... )
+    """
+
+    def __init__(self, inputs, true_boxes, log_dir, path):
+        super().__init__()
+        self._inputs = inputs
+        self._true_boxes = true_boxes
+        self._log_dir = str(log_dir)
+        self._path = path
+
+    def on_train_begin(self, logs=None):
+        self._writer = tf.summary.create_file_writer(self._log_dir)
+
+    def _draw(self):
+        outputs = self.model.predict_on_batch(self._inputs)
+        return film_strip(
+            self._inputs["frames"],
+            outputs["glimpses"],
+            outputs["boxes"],
+            self._true_boxes,
+        )
+
+    def on_epoch_end(self, epoch, logs=None):
+        with self._writer.as_default():
+            tf.summary.image("tracked", self._draw()[tf.newaxis], step=epoch)
+
+    def on_train_end(self, logs=None):
+        save_image(self._path, self._draw())
+        self._writer.close()

@@ -1,0 +1,72 @@
+"""Objectives of the paper as Keras losses (Eq. 13-16).
+
+All of them average over everything but batch and time, so a sample weight `[B, T]`
+masks frames: those beyond the end of a shorter sequence, or all but the last one.
+Features, class probabilities and boxes are vectors, for which Keras has the objective:
+`keras.losses.MeanSquaredError` is the paper's for the first two. The weight penalty
+(Eq. 18) is `kernel_regularizer` of `ratm_tf.RATMCell`.
+"""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="ratm_tf")
+class PixelLoss(keras.losses.Loss):
+    """Mean squared error between the pixels of two glimpses (Eq. 13).
+
+    Call arguments:
+        y_true, y_pred: glimpses `[B, T, N, M, C]`.
+
+    Example:
+    >>> loss = ratm_tf.objectives.PixelLoss()
+    >>> float(loss(tf.zeros([2, 3, 5, 5, 1]), tf.ones([2, 3, 5, 5, 1])))
+    1.0
+    """
+
+    def __init__(self, name="pixel_loss", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        y_pred = tf.convert_to_tensor(y_pred)
+        squared = tf.math.squared_difference(tf.cast(y_true, y_pred.dtype), y_pred)
+        return tf.reduce_mean(squared, axis=range(2, len(squared.shape)))
+
+
+@keras.saving.register_keras_serializable(package="ratm_tf")
+class LocalizationLoss(keras.losses.Loss):
+    """Mean squared error between box centres, in the units of Eq. 5.
+
+    In these units the frame reaches from -1 to 1 between its outermost pixel centres.
+    Corner and extent boxes share their centre: either output serves.
+
+    Args:
+        frame_size: `(H, W)` of the frames, in pixels.
+
+    Call arguments:
+        y_true, y_pred: boxes `[B, T, 4]` as `(x1, y1, x2, y2)` in pixels.
+
+    Example:
+    >>> loss = ratm_tf.objectives.LocalizationLoss(frame_size=(101, 101))
+    >>> boxes = tf.constant([[[10.0, 10.0, 20.0, 20.0]]])
+    >>> float(loss(boxes, boxes + 50.0))
+    1.0
+    """
+
+    def __init__(self, frame_size, name="localization_loss", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.frame_size = tuple(frame_size)
+
+    def call(self, y_true, y_pred):
+        y_pred = tf.convert_to_tensor(y_pred)
+        height, width = self.frame_size
+        half_span = tf.constant([width - 1, height - 1], y_pred.dtype) / 2.0
+        error = (_center(tf.cast(y_true, y_pred.dtype)) - _center(y_pred)) / half_span
+        return tf.reduce_mean(tf.square(error), axis=-1)
+
+    def get_config(self):
+        return super().get_config() | {"frame_size": self.frame_size}
+
+
+def _center(box):
+    return (box[..., 0:2] + box[..., 2:4]) / 2.0

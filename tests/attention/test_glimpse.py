@@ -1,0 +1,123 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ratm_tf.attention import GaussianGlimpse, gaussian_glimpse, library
+from ratm_tf.attention.window import window_from_activations
+
+IMAGES = np.random.default_rng(0).uniform(size=[3, 20, 24, 2]).astype(np.float32)
+ACTIVATIONS = np.random.default_rng(1).normal(size=[3, 6]).astype(np.float32)
+
+
+@pytest.fixture(params=["auto", "tf"])
+def implementation(request):
+    return request.param
+
+
+def test_reads_the_window_of_the_activations(implementation):
+    layer = GaussianGlimpse(
+        (5, 7), min_sigma=0.5, implementation=implementation, return_window=True
+    )
+    glimpses, window = layer(IMAGES, ACTIVATIONS)
+    expected = window_from_activations(ACTIVATIONS, (20, 24), (5, 7), 0.5)
+    np.testing.assert_allclose(window, expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        glimpses, gaussian_glimpse(IMAGES, expected, (5, 7), "tf"), atol=1e-6
+    )
+
+
+def test_several_windows_an_image(implementation):
+    activations = np.stack([ACTIVATIONS, ACTIVATIONS[::-1]], axis=1)
+    layer = GaussianGlimpse((5, 7), implementation=implementation)
+    glimpses = layer(IMAGES, activations)
+    assert glimpses.shape == (3, 2, 5, 7, 2)
+    np.testing.assert_allclose(glimpses[:, 0], layer(IMAGES, ACTIVATIONS), atol=1e-6)
+
+
+def test_uint8_images_keep_their_range(implementation):
+    layer = GaussianGlimpse((5, 7), implementation=implementation)
+    frames = np.full([3, 20, 24, 1], 255, np.uint8)
+    glimpses = layer(frames, ACTIVATIONS)
+    assert glimpses.dtype == tf.float32
+    np.testing.assert_allclose(glimpses, 255.0, rtol=1e-5)
+
+
+def test_functional_model_of_any_image_size_saves_and_loads(implementation, tmp_path):
+    images = keras.Input([None, None, 2])
+    pooled = keras.layers.GlobalAveragePooling2D()(images)
+    activations = keras.layers.Dense(6, bias_initializer="ones")(pooled)
+    outputs = GaussianGlimpse((5, 7), implementation=implementation)(
+        images, activations
+    )
+    assert outputs.shape == (None, 5, 7, 2)
+    model = keras.Model(images, outputs)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for size in [(20, 24), (9, 5)]:
+        batch = IMAGES[:, : size[0], : size[1]]
+        np.testing.assert_array_equal(model.predict(batch), loaded.predict(batch))
+
+
+def test_config_round_trip():
+    layer = GaussianGlimpse((5, 7), 0.1, "tf", return_window=True, name="look")
+    assert GaussianGlimpse.from_config(layer.get_config()).get_config() == (
+        layer.get_config()
+    )
+
+
+def test_trains(implementation):
+    """The window finds a bright square by gradient descent."""
+    images = np.zeros([1, 40, 40, 1], np.float32)
+    images[:, 24:32, 8:16] = 1.0
+    activations = tf.Variable([[0.0, 0.0, 5.0, 5.0, 0.3, 0.3]])
+    layer = GaussianGlimpse((5, 5), implementation=implementation)
+    optimizer = keras.optimizers.Adam(0.02)
+    for _ in range(150):
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(layer(images, activations))
+        optimizer.apply([tape.gradient(loss, activations)], [activations])
+    _, window = GaussianGlimpse((5, 5), return_window=True)(images, activations)
+    np.testing.assert_allclose(window[0, :2], [11.5, 27.5], atol=1.5)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_dtype_policies(implementation, dtype):
+    layer = GaussianGlimpse(
+        (5, 7), implementation=implementation, return_window=True, dtype=dtype
+    )
+    glimpses, window = layer(IMAGES, ACTIVATIONS)
+    assert glimpses.dtype == layer.compute_dtype and window.dtype == tf.float32
+    expected = GaussianGlimpse((5, 7))(IMAGES, ACTIVATIONS)
+    tolerance = {"float16": 2e-3, "bfloat16": 2e-2, "float64": 1e-5}
+    np.testing.assert_allclose(
+        tf.cast(glimpses, tf.float32), expected, atol=tolerance[layer.compute_dtype]
+    )
+
+
+def test_jit_compiles():
+    layer = GaussianGlimpse((5, 7))
+    compiled = tf.function(layer, jit_compile=True)
+    np.testing.assert_allclose(
+        compiled(IMAGES, ACTIVATIONS), layer(IMAGES, ACTIVATIONS), atol=1e-5
+    )
+    assert layer.supports_jit != library.available()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"glimpse_size": (0, 5)}, "glimpse_size"),
+        ({"glimpse_size": (5,)}, "glimpse_size"),
+        ({"min_sigma": -1.0}, "min_sigma"),
+        ({"implementation": "cuda"}, "implementation"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        GaussianGlimpse(**arguments)
+
+
+def test_wrong_activations_are_named():
+    with pytest.raises(ValueError, match="activations"):
+        GaussianGlimpse()(IMAGES, ACTIVATIONS[:, :5])

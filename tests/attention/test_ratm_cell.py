@@ -1,0 +1,195 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ratm_tf import RATMCell
+from tests.attention import reference
+
+FRAMES = np.random.default_rng(0).integers(0, 256, [3, 6, 20, 24, 1], np.uint8)
+SIZE = (5, 7)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    keras.utils.set_random_seed(0)
+
+
+def randomize(cell, scale=0.2):
+    """Gives the cell weights with which its windows move."""
+    rng = np.random.default_rng(1)
+    for weight in cell.weights:
+        weight.assign(weight + rng.normal(scale=scale, size=weight.shape))
+
+
+def rolled_out(cell, frames):
+    """The recurrence of Eq. 1-5 in NumPy, float64."""
+    weights = {w.path.split("/", 1)[1]: np.float64(w) for w in cell.weights}
+    height, width = frames.shape[2:4]
+    (rows, columns), batch = cell.glimpse_size, len(frames)
+    hidden = np.zeros([batch, cell.units])
+    raw = bias = np.tile(weights["window_bias"], [batch, 1])
+    windows, glimpses = [], []
+    for frame in np.moveaxis(frames, 1, 0):
+        span = np.array([width - 1, height - 1])
+        window = np.concatenate(
+            [
+                span * (raw[:, :2] + 1) / 2,
+                np.maximum(abs(raw[:, 2:4]), cell.glimpse.min_sigma),
+                span / [columns - 1, rows - 1] * abs(raw[:, 4:]),
+            ],
+            axis=-1,
+        )
+        glimpse = reference.glimpse(frame, window[:, None], (rows, columns))[:, 0] / 255
+        hidden = np.maximum(
+            glimpse.reshape([batch, -1]) @ weights["irnn/kernel"]
+            + hidden @ weights["irnn/recurrent_kernel"]
+            + weights["irnn/bias"],
+            0,
+        )
+        raw = hidden @ weights["window/kernel"] + (
+            raw if cell.window_update == "residual" else bias
+        )
+        windows.append(window)
+        glimpses.append(glimpse)
+    return np.stack(windows, axis=1), np.stack(glimpses, axis=1)
+
+
+@pytest.mark.parametrize("implementation", ["auto", "tf"])
+@pytest.mark.parametrize("unroll", [False, True])
+@pytest.mark.parametrize("window_update", ["absolute", "residual"])
+def test_recurrence_matches_numpy(window_update, unroll, implementation):
+    cell = RATMCell(8, SIZE, window_update=window_update, implementation=implementation)
+    cell.build((None, 20, 24, 1))
+    randomize(cell)
+    rnn = keras.layers.RNN(cell, return_sequences=True, unroll=unroll)
+    windows, glimpses = cell.split_output(rnn(FRAMES))
+    expected_windows, expected_glimpses = rolled_out(cell, FRAMES)
+    assert np.ptp(expected_windows, axis=1).max() > 1.0
+    np.testing.assert_allclose(windows, expected_windows, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(glimpses, expected_glimpses, atol=1e-3)
+
+
+def test_any_number_of_frames_through_one_function():
+    cell = RATMCell(8, SIZE)
+    rnn = keras.layers.RNN(cell, return_sequences=True)
+    rnn.build((None, None, 20, 24, 1))
+    spec = tf.TensorSpec([None, None, 20, 24, 1], tf.uint8)
+    compiled = tf.function(rnn, input_signature=[spec])
+    whole = compiled(FRAMES)
+    for frames in (1, 4):
+        np.testing.assert_allclose(
+            compiled(FRAMES[:, :frames]), whole[:, :frames], atol=1e-5
+        )
+
+
+@pytest.mark.parametrize(
+    "make_cell",
+    [
+        lambda: keras.layers.GRUCell(8),
+        lambda: keras.layers.LSTMCell(8),
+        lambda: keras.layers.StackedRNNCells(
+            [keras.layers.LSTMCell(8), keras.layers.GRUCell(4)]
+        ),
+    ],
+    ids=["gru", "lstm", "stacked"],
+)
+def test_any_keras_cell_trains_and_round_trips(make_cell):
+    cell = RATMCell(glimpse_size=SIZE, recurrent_cell=make_cell())
+    frames = keras.Input([None, 20, 24, 1], dtype="uint8")
+    model = keras.Model(frames, keras.layers.RNN(cell, return_sequences=True)(frames))
+    assert model.output_shape == (None, None, 41)
+    model.compile("adam", "mse")
+    model.fit(FRAMES, np.zeros([3, 6, 41], np.float32), verbose=0)
+    restored = keras.layers.RNN.from_config(model.layers[-1].get_config())
+    restored.build((None, None, 20, 24, 1))
+    restored.set_weights(model.get_weights())
+    np.testing.assert_allclose(restored(FRAMES), model(FRAMES), atol=1e-6)
+
+
+def test_features_feed_the_recurrent_cell():
+    features = keras.Sequential(
+        [keras.layers.Conv2D(3, 3), keras.layers.Dropout(0.5)], name="features"
+    )
+    cell = RATMCell(8, SIZE, features=features)
+    rnn = keras.layers.RNN(cell, return_sequences=True)
+    rnn(FRAMES)
+    assert cell.recurrent_cell.kernel.shape[0] == 3 * 5 * 3
+    randomize(cell)
+    np.testing.assert_array_equal(rnn(FRAMES), rnn(FRAMES))
+    assert np.any(rnn(FRAMES, training=True) != rnn(FRAMES))
+    restored = RATMCell.from_config(cell.get_config())
+    assert restored.features.layers[0].filters == 3
+
+
+def test_uint8_and_float_frames_agree():
+    cell = RATMCell(8, SIZE)
+    rnn = keras.layers.RNN(cell, return_sequences=True)
+    np.testing.assert_allclose(rnn(FRAMES), rnn(FRAMES / np.float32(255)), atol=1e-4)
+
+
+def test_mixed_precision_does_not_drift():
+    """Over 60 frames of residual updates, windows stay those of float32."""
+    frames = np.tile(FRAMES, [1, 10, 1, 1, 1])
+    windows = {}
+    for policy in ("float32", "mixed_float16"):
+        keras.utils.set_random_seed(3)
+        cell = RATMCell(8, SIZE, window_update="residual", dtype=policy)
+        rnn = keras.layers.RNN(cell, return_sequences=True, dtype="float32")
+        rnn(frames)
+        randomize(cell, scale=0.01)
+        windows[policy] = cell.split_output(rnn(frames))[0]
+        assert cell.recurrent_cell.compute_dtype == policy.removeprefix("mixed_")
+    assert windows["mixed_float16"].dtype == tf.float32
+    moved = np.ptp(windows["float32"][..., :2], axis=1).max()
+    drift = abs(windows["mixed_float16"] - windows["float32"])[..., :2]
+    assert np.max(drift) < 0.01 * moved
+
+
+def test_weight_penalty_rules_w_in_and_w():
+    cell = RATMCell(8, SIZE, kernel_regularizer=keras.regularizers.L2(0.2))
+    keras.layers.RNN(cell)(FRAMES)
+    expected = 0.2 * sum(
+        np.sum(np.square(kernel))
+        for kernel in (cell.recurrent_cell.kernel, cell.window.kernel)
+    )
+    np.testing.assert_allclose(sum(cell.losses), expected, rtol=1e-5)
+
+
+def test_initial_window():
+    learned = RATMCell(8, SIZE, initial_sigma=3.0)
+    learned.build((None, 20, 24, 1))
+    assert any(w.path.endswith("window_bias") for w in learned.trainable_weights)
+    state = learned.get_initial_state(2)
+    np.testing.assert_array_equal(state[-1], [[0, 0, 3, 3, 1, 1]] * 2)
+    given = RATMCell(8, SIZE, initial_window="given")
+    given.build((None, 20, 24, 1))
+    assert len(given.trainable_weights) == len(learned.trainable_weights) - 1
+    first = tf.constant([[0.5, 0.25, 1.0, 1.0, 0.1, 0.2]])
+    np.testing.assert_array_equal(given.get_initial_state(1, first)[-2], first)
+
+
+def test_learnt_initial_window_gets_a_gradient():
+    cell = RATMCell(8, SIZE)
+    rnn = keras.layers.RNN(cell)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(rnn(FRAMES))
+    assert np.any(tape.gradient(loss, cell.window_bias.value))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"window_update": "relative"}, "window_update"),
+        ({"initial_window": "random"}, "initial_window"),
+        ({"glimpse_size": (5, -1)}, "glimpse_size"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        RATMCell(**arguments)
+
+
+def test_wrong_frames_are_named():
+    with pytest.raises(ValueError, match="frame.*\\(3, 20, 24\\)"):
+        RATMCell(8).build((3, 20, 24))

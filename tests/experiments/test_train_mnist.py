@@ -1,0 +1,58 @@
+import json
+import pathlib
+import subprocess
+import sys
+
+import keras
+import pytest
+
+import ratm_tf
+
+EXPERIMENTS = pathlib.Path(ratm_tf.__file__).parents[1] / "experiments"
+
+
+def run(program, **flags):
+    arguments = [f"--{name}={value}" for name, value in flags.items()]
+    return subprocess.run(
+        [sys.executable, EXPERIMENTS / program, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("preset", ["fast", "paper"])
+def test_trains_resumes_and_is_evaluated(preset, tmp_path):
+    flags = {
+        "preset": preset,
+        "model_dir": tmp_path,
+        "mnist_path": pathlib.Path(ratm_tf.datasets.__file__).parent
+        / "mnist_sample.npz",
+        "test_sequences": 10,
+    }
+    first = run("train_mnist.py", steps=3, **flags)
+    assert "sequences/s" in first.stdout and "loss" in first.stdout
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["steps"] == 3 and metrics["preset"] == preset
+    assert json.loads(first.stdout.splitlines()[-1]) == metrics
+    assert (tmp_path / "film_strip.png").stat().st_size > 10_000
+    assert list((tmp_path / "logs").rglob("*.tfevents.*"))
+    assert isinstance(
+        keras.saving.load_model(tmp_path / "model.keras"), ratm_tf.Tracker
+    )
+
+    again = run("train_mnist.py", steps=3, **flags)
+    assert "3/3" not in again.stdout
+    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+
+    evaluated = json.loads(
+        run(
+            "evaluate.py",
+            model=tmp_path / "model.keras",
+            dataset="moving_mnist",
+            sequences=10,
+            mnist_path=flags["mnist_path"],
+        ).stdout
+    )
+    for name in ("corner_iou_1_10", "extent_iou_1_30"):
+        assert evaluated[name] == pytest.approx(metrics[name], abs=1e-6)

@@ -1,0 +1,64 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ratm_tf.objectives import LocalizationLoss, PixelLoss
+
+RNG = np.random.default_rng(0)
+BOXES = RNG.uniform(0, 50, [2, 3, 2, 4]).astype(np.float32)
+TRUE, PREDICTED = BOXES[:, :, 0], BOXES[:, :, 1]
+UNIT = np.array([99, 49]) / 2
+
+
+def centers(boxes):
+    return (boxes[..., :2] + boxes[..., 2:]) / 2
+
+
+def test_localization_is_the_centres_error_in_frame_units():
+    expected = np.mean(((centers(TRUE) - centers(PREDICTED)) / UNIT) ** 2)
+    np.testing.assert_allclose(
+        LocalizationLoss((50, 100))(TRUE, PREDICTED), expected, rtol=1e-5
+    )
+
+
+def test_pixel_loss_averages_over_the_glimpse():
+    true, predicted = RNG.uniform(size=[2, 2, 3, 5, 7, 2]).astype(np.float32)
+    np.testing.assert_allclose(
+        PixelLoss()(true, predicted), np.mean((true - predicted) ** 2), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "shape"),
+    [
+        (PixelLoss(), [2, 3, 5, 7, 2]),
+        (LocalizationLoss((50, 100)), [2, 3, 4]),
+        (keras.losses.MeanAbsoluteError(), [2, 3, 4]),
+        (keras.losses.MeanSquaredError(), [2, 3, 10]),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_sample_weights_leave_frames_out(loss, shape):
+    true, predicted = RNG.uniform(size=[2, *shape]).astype(np.float32)
+    weight = np.float32([[1, 0, 0], [1, 1, 0]])
+    masked = loss(true, predicted, sample_weight=weight).numpy()
+    predicted[0, 1:] = predicted[1, 2:] = 1e3
+    np.testing.assert_allclose(loss(true, predicted, sample_weight=weight), masked)
+    per_frame = type(loss)(**loss.get_config() | {"reduction": "none"})
+    assert per_frame(true, predicted).shape == (2, 3)
+
+
+@pytest.mark.parametrize("loss", [PixelLoss(), LocalizationLoss((50, 100))])
+def test_serialization(loss):
+    config = keras.saving.serialize_keras_object(loss)
+    restored = keras.saving.deserialize_keras_object(config)
+    assert type(restored) is type(loss)
+    assert restored.get_config() == loss.get_config()
+
+
+def test_predictions_may_be_half_precision():
+    loss = LocalizationLoss((50, 100))
+    np.testing.assert_allclose(
+        loss(TRUE, tf.cast(PREDICTED, tf.bfloat16)), loss(TRUE, PREDICTED), rtol=5e-2
+    )
