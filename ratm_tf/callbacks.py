@@ -56,14 +56,16 @@ class TrackedSequences(keras.callbacks.Callback):
     the paper's Fig. 10.
 
     Args:
-        inputs: dict, a batch of tracker inputs with `frames` `[B, T, H, W, C]`.
-        true_boxes: `[B, T, 4]`, `(x1, y1, x2, y2)` in pixels.
+        example: dict, a batch of `ratm_tf.datasets` with `frames` and `boxes`.
         log_dir: folder of the TensorBoard logs.
         path: where to write the PNG file.
+        every: draws every so many frames of a sequence.
 
     Example:
     >>> frames, boxes = tf.zeros([1, 5, 64, 64, 1]), tf.zeros([1, 5, 4])
-    >>> pictures = TrackedSequences({"frames": frames}, boxes, "/tmp/logs", "/tmp/a.png")
+    >>> pictures = TrackedSequences(
+    ...     {"frames": frames, "boxes": boxes}, log_dir="/tmp/logs", path="/tmp/a.png"
+    ... )
     >>> tracker = ratm_tf.Tracker(ratm_tf.RATMCell(8, glimpse_size=(8, 8)))
     >>> tracker.compile("sgd", loss={"boxes": "mae"})
     >>> history = tracker.fit(
@@ -71,24 +73,21 @@ class TrackedSequences(keras.callbacks.Callback):
     ... )
     """
 
-    def __init__(self, inputs, true_boxes, log_dir, path):
+    def __init__(self, example, log_dir, path, every=3):
         super().__init__()
-        self._inputs = inputs
-        self._true_boxes = true_boxes
+        self._example = example
         self._log_dir = str(log_dir)
         self._path = path
+        self._every = every
 
     def on_train_begin(self, logs=None):
         self._writer = tf.summary.create_file_writer(self._log_dir)
 
     def _draw(self):
-        outputs = self.model.predict_on_batch(self._inputs)
-        return film_strip(
-            self._inputs["frames"],
-            outputs["glimpses"],
-            outputs["boxes"],
-            self._true_boxes,
-        )
+        frames, true_boxes = self._example["frames"], self._example["boxes"]
+        outputs = self.model.predict_on_batch({"frames": frames})
+        shown = frames, outputs["glimpses"], outputs["boxes"], true_boxes
+        return film_strip(*(values[:, :: self._every] for values in shown))
 
     def on_epoch_end(self, epoch, logs=None):
         with self._writer.as_default():

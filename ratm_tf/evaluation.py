@@ -3,32 +3,46 @@
 import keras
 import tensorflow as tf
 
+from ratm_tf.attention import gaussian_glimpse, window_from_box
 from ratm_tf.objectives import MeanIoU
 
 
-def labelled(example):
-    """Splits an example of `ratm_tf.datasets` into a tracker's inputs and labels.
+def labelled(example, glimpse_size=(28, 28)):
+    """Makes a tracker's inputs and labels from a batch of `ratm_tf.datasets`.
 
     Args:
-        example: dict with `frames` `[..., T, H, W, C]`, `boxes` `[..., T, 4]` and, for
-            digits, the class `digit` `[...]`.
+        example: dict with `frames` `[B, T, H, W, C]`, uint8, `boxes` `[B, T, 4]` and,
+            for digits, the class `digit` `[B]`.
+        glimpse_size: `(N, M)`, the tracker's.
 
     Returns:
-        `(inputs, labels)` as `Tracker.fit` takes them: the frames, and as labels the
-        true boxes of both box outputs and the `class_probabilities` `[..., T, 10]`,
-        which count in trackers with an objective of that name.
+        `(inputs, labels)` as `Tracker.fit` takes them: the frames, and labels of the
+        outputs that the objectives may name:
+            `boxes`, `corner_boxes`: the true boxes;
+            `glimpses`: `[B, T, N, M, C]` in 0..1, what the tracker would see through
+            the true boxes, read as it reads (section 4);
+            `class_probabilities`: `[B, T, 10]`, one for the digit's class.
 
     Example:
     >>> dataset = ratm_tf.datasets.moving_mnist("train", num_frames=10, batch_size=32)
     >>> inputs, labels = next(iter(dataset.map(ratm_tf.labelled)))
     >>> sorted(labels)
-    ['boxes', 'class_probabilities', 'corner_boxes']
+    ['boxes', 'class_probabilities', 'corner_boxes', 'glimpses']
     """
     frames, boxes = example["frames"], example["boxes"]
-    labels = {"boxes": boxes, "corner_boxes": boxes}
+    shape = tf.shape(frames)
+    glimpses = gaussian_glimpse(
+        tf.reshape(frames, tf.concat([[-1], shape[2:]], axis=0)),
+        window_from_box(tf.reshape(boxes, [-1, 4]), glimpse_size),
+        glimpse_size,
+    )
+    glimpses = tf.reshape(
+        glimpses / 255.0, tf.concat([shape[:2], tf.shape(glimpses)[1:]], axis=0)
+    )
+    labels = {"boxes": boxes, "corner_boxes": boxes, "glimpses": glimpses}
     if "digit" in example:
-        digit = tf.one_hot(example["digit"], 10)[..., tf.newaxis, :]
-        labels["class_probabilities"] = tf.repeat(digit, tf.shape(boxes)[-2], axis=-2)
+        digit = tf.one_hot(example["digit"], 10)[:, tf.newaxis]
+        labels["class_probabilities"] = tf.repeat(digit, shape[1], axis=1)
     return {"frames": frames}, labels
 
 
@@ -56,11 +70,10 @@ def evaluate(tracker, dataset, spans):
         for first, last in spans
         for kind, output in (("corner", "corner_boxes"), ("extent", "boxes"))
     }
-    batches = dataset.map(labelled)
-    progress = keras.utils.Progbar(len(batches), unit_name="batch")
-    for inputs, labels in batches:
-        outputs = tracker.predict_on_batch(inputs)
+    progress = keras.utils.Progbar(len(dataset), unit_name="batch")
+    for example in dataset:
+        outputs = tracker.predict_on_batch({"frames": example["frames"]})
         for output, metric in metrics.values():
-            metric.update_state(labels[output], outputs[output])
+            metric.update_state(example["boxes"], outputs[output])
         progress.add(1)
     return {name: float(metric.result()) for name, (_, metric) in metrics.items()}

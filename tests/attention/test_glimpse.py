@@ -10,11 +10,6 @@ IMAGES = np.random.default_rng(0).uniform(size=[3, 20, 24, 2]).astype(np.float32
 ACTIVATIONS = np.random.default_rng(1).normal(size=[3, 6]).astype(np.float32)
 
 
-@pytest.fixture(params=["auto", "tf"])
-def implementation(request):
-    return request.param
-
-
 def test_reads_the_window_of_the_activations(implementation):
     layer = GaussianGlimpse(
         (5, 7), min_sigma=0.5, implementation=implementation, return_window=True

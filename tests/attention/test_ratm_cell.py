@@ -55,7 +55,6 @@ def rolled_out(cell, frames):
     return np.stack(windows, axis=1), np.stack(glimpses, axis=1)
 
 
-@pytest.mark.parametrize("implementation", ["auto", "tf"])
 @pytest.mark.parametrize("unroll", [False, True])
 @pytest.mark.parametrize("window_update", ["absolute", "residual"])
 def test_recurrence_matches_numpy(window_update, unroll, implementation):
