@@ -1,0 +1,246 @@
+// The kernels: they check, allocate and dispatch.
+
+#include <cstdint>
+
+#include "Eigen/Core"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "custom_ops/gaussian_glimpse.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/framework/tensor.h"
+#include "tensorflow/core/framework/tensor_shape.h"
+#include "tensorflow/core/framework/types.h"
+#include "tensorflow/core/platform/errors.h"
+
+namespace ratm {
+namespace {
+
+using tensorflow::DataTypeToEnum;
+using tensorflow::OpKernel;
+using tensorflow::OpKernelConstruction;
+using tensorflow::OpKernelContext;
+using tensorflow::Tensor;
+using tensorflow::TensorShape;
+
+using CPUDevice = Eigen::ThreadPoolDevice;
+
+template <typename... Args>
+absl::Status InvalidArgument(const Args&... args) {
+  return absl::InvalidArgumentError(absl::StrCat(args...));
+}
+
+absl::Status CheckType(OpKernelConstruction* context, const char* attribute,
+                       tensorflow::DataType expected) {
+  tensorflow::DataType type;
+  TF_RETURN_IF_ERROR(context->GetAttr(attribute, &type));
+  if (type != expected) {
+    return InvalidArgument(
+        attribute, " must be ", tensorflow::DataTypeString(expected),
+        " for this type of images, got ", tensorflow::DataTypeString(type));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadImages(const Tensor& images, GlimpseShape* shape) {
+  if (images.dims() != 4) {
+    return InvalidArgument("images must have the shape [B, H, W, C], got ",
+                           images.shape().DebugString());
+  }
+  shape->batch = images.dim_size(0);
+  shape->height = images.dim_size(1);
+  shape->width = images.dim_size(2);
+  shape->channels = images.dim_size(3);
+  if (shape->height < 1 || shape->width < 1) {
+    return InvalidArgument(
+        "images must have positive height and width, got the shape ",
+        images.shape().DebugString());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadWindow(const Tensor& window, GlimpseShape* shape) {
+  if (window.dims() != 3 || window.dim_size(2) != kWindowSize) {
+    return InvalidArgument("window must have the shape [B, K, 6], got ",
+                           window.shape().DebugString());
+  }
+  shape->count = window.dim_size(1);
+  return absl::OkStatus();
+}
+
+absl::Status CheckBatch(const char* name, const Tensor& tensor,
+                        const GlimpseShape& shape) {
+  if (tensor.dim_size(0) != shape.batch) {
+    return InvalidArgument(name, " must have the batch size of images, ",
+                           shape.batch, ", got the shape ",
+                           tensor.shape().DebugString());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadGrad(const Tensor& grad, GlimpseShape* shape) {
+  if (grad.dims() != 5 || grad.dim_size(2) < 1 || grad.dim_size(3) < 1) {
+    return InvalidArgument(
+        "grad must have the shape [B, K, N, M, C], N and M positive, got ",
+        grad.shape().DebugString());
+  }
+  if (grad.dim_size(1) != shape->count) {
+    return InvalidArgument("grad must be for ", shape->count,
+                           " windows an image, got the shape ",
+                           grad.shape().DebugString());
+  }
+  shape->rows = grad.dim_size(2);
+  shape->columns = grad.dim_size(3);
+  return absl::OkStatus();
+}
+
+template <typename Device, typename T>
+class GaussianGlimpseOp : public OpKernel {
+ public:
+  explicit GaussianGlimpseOp(OpKernelConstruction* context)
+      : OpKernel(context) {
+    OP_REQUIRES_OK(context, CheckType(context, "Twindow",
+                                      DataTypeToEnum<ComputeType<T>>::value));
+    OP_REQUIRES_OK(context, CheckType(context, "Tout",
+                                      DataTypeToEnum<GlimpseType<T>>::value));
+    OP_REQUIRES_OK(context, context->GetAttr("glimpse_height", &rows_));
+    OP_REQUIRES_OK(context, context->GetAttr("glimpse_width", &columns_));
+    OP_REQUIRES(context, rows_ >= 1 && columns_ >= 1,
+                InvalidArgument("glimpse_height and glimpse_width must be "
+                                "positive, got ",
+                                rows_, " and ", columns_));
+  }
+
+  void Compute(OpKernelContext* context) override {
+    const Tensor& images = context->input(0);
+    const Tensor& window = context->input(1);
+    GlimpseShape shape;
+    OP_REQUIRES_OK(context, ReadImages(images, &shape));
+    OP_REQUIRES_OK(context, ReadWindow(window, &shape));
+    OP_REQUIRES_OK(context, CheckBatch("window", window, shape));
+    shape.rows = rows_;
+    shape.columns = columns_;
+
+    TensorShape output_shape;
+    OP_REQUIRES_OK(context, TensorShape::BuildTensorShape(
+                                {shape.batch, shape.count, shape.rows,
+                                 shape.columns, shape.channels},
+                                &output_shape));
+    Tensor* glimpses;
+    OP_REQUIRES_OK(context,
+                   context->allocate_output(0, output_shape, &glimpses));
+    if (glimpses->NumElements() == 0) return;
+    GaussianGlimpse<Device, T>()(context, shape, images.flat<T>().data(),
+                                 window.flat<ComputeType<T>>().data(),
+                                 glimpses->flat<GlimpseType<T>>().data());
+  }
+
+ private:
+  int64_t rows_;
+  int64_t columns_;
+};
+
+template <typename Device, typename T>
+class GaussianGlimpseGradWindowOp : public OpKernel {
+ public:
+  explicit GaussianGlimpseGradWindowOp(OpKernelConstruction* context)
+      : OpKernel(context) {
+    OP_REQUIRES_OK(context, CheckType(context, "Twindow",
+                                      DataTypeToEnum<ComputeType<T>>::value));
+    OP_REQUIRES_OK(context, CheckType(context, "Tout",
+                                      DataTypeToEnum<GlimpseType<T>>::value));
+  }
+
+  void Compute(OpKernelContext* context) override {
+    const Tensor& images = context->input(0);
+    const Tensor& window = context->input(1);
+    const Tensor& grad = context->input(2);
+    GlimpseShape shape;
+    OP_REQUIRES_OK(context, ReadImages(images, &shape));
+    OP_REQUIRES_OK(context, ReadWindow(window, &shape));
+    OP_REQUIRES_OK(context, CheckBatch("window", window, shape));
+    OP_REQUIRES_OK(context, ReadGrad(grad, &shape));
+    OP_REQUIRES_OK(context, CheckBatch("grad", grad, shape));
+    OP_REQUIRES(context, grad.dim_size(4) == shape.channels,
+                InvalidArgument("grad must have the channels of images, ",
+                                shape.channels, ", got the shape ",
+                                grad.shape().DebugString()));
+
+    Tensor* window_grad;
+    OP_REQUIRES_OK(context,
+                   context->allocate_output(0, window.shape(), &window_grad));
+    if (window_grad->NumElements() == 0) return;
+    GaussianGlimpseGradWindow<Device, T>()(
+        context, shape, images.flat<T>().data(),
+        window.flat<ComputeType<T>>().data(),
+        grad.flat<GlimpseType<T>>().data(),
+        window_grad->flat<ComputeType<T>>().data());
+  }
+};
+
+template <typename Device, typename T>
+class GaussianGlimpseGradImagesOp : public OpKernel {
+ public:
+  explicit GaussianGlimpseGradImagesOp(OpKernelConstruction* context)
+      : OpKernel(context) {
+    OP_REQUIRES_OK(context, CheckType(context, "Twindow",
+                                      DataTypeToEnum<ComputeType<T>>::value));
+  }
+
+  void Compute(OpKernelContext* context) override {
+    const Tensor& image_size = context->input(0);
+    const Tensor& window = context->input(1);
+    const Tensor& grad = context->input(2);
+    OP_REQUIRES(context, image_size.dims() == 1 && image_size.dim_size(0) == 2,
+                InvalidArgument("image_size must be H and W, got the shape ",
+                                image_size.shape().DebugString()));
+    GlimpseShape shape;
+    shape.height = image_size.vec<int64_t>()(0);
+    shape.width = image_size.vec<int64_t>()(1);
+    OP_REQUIRES(context, shape.height >= 1 && shape.width >= 1,
+                InvalidArgument("image_size must be positive, got ",
+                                shape.height, " and ", shape.width));
+    OP_REQUIRES_OK(context, ReadWindow(window, &shape));
+    OP_REQUIRES_OK(context, ReadGrad(grad, &shape));
+    shape.batch = window.dim_size(0);
+    shape.channels = grad.dim_size(4);
+    OP_REQUIRES_OK(context, CheckBatch("grad", grad, shape));
+
+    TensorShape output_shape;
+    OP_REQUIRES_OK(context,
+                   TensorShape::BuildTensorShape(
+                       {shape.batch, shape.height, shape.width, shape.channels},
+                       &output_shape));
+    Tensor* images_grad;
+    OP_REQUIRES_OK(context,
+                   context->allocate_output(0, output_shape, &images_grad));
+    if (images_grad->NumElements() == 0) return;
+    GaussianGlimpseGradImages<Device, T>()(
+        context, shape, window.flat<ComputeType<T>>().data(),
+        grad.flat<T>().data(), images_grad->flat<T>().data());
+  }
+};
+
+#define RATM_REGISTER_CPU(T)                                     \
+  REGISTER_KERNEL_BUILDER(Name("Ratm>GaussianGlimpse")           \
+                              .Device(tensorflow::DEVICE_CPU)    \
+                              .TypeConstraint<T>("T"),           \
+                          GaussianGlimpseOp<CPUDevice, T>);      \
+  REGISTER_KERNEL_BUILDER(Name("Ratm>GaussianGlimpseGradWindow") \
+                              .Device(tensorflow::DEVICE_CPU)    \
+                              .TypeConstraint<T>("T"),           \
+                          GaussianGlimpseGradWindowOp<CPUDevice, T>);
+#define RATM_REGISTER_CPU_FLOATING(T)                            \
+  RATM_REGISTER_CPU(T)                                           \
+  REGISTER_KERNEL_BUILDER(Name("Ratm>GaussianGlimpseGradImages") \
+                              .Device(tensorflow::DEVICE_CPU)    \
+                              .TypeConstraint<T>("T"),           \
+                          GaussianGlimpseGradImagesOp<CPUDevice, T>);
+
+RATM_REGISTER_CPU(uint8_t)
+RATM_REGISTER_CPU_FLOATING(Eigen::bfloat16)
+RATM_REGISTER_CPU_FLOATING(Eigen::half)
+RATM_REGISTER_CPU_FLOATING(float)
+RATM_REGISTER_CPU_FLOATING(double)
+
+}  // namespace
+}  // namespace ratm

@@ -1,0 +1,209 @@
+"""`gaussian_glimpse`: the fused op, its gradients, and the choice of form."""
+
+import numbers
+
+import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
+
+from ratm_tf.attention import filterbank, library
+
+_DTYPES = (tf.uint8, tf.bfloat16, tf.float16, tf.float32, tf.float64)
+
+
+@tf.autograph.experimental.do_not_convert
+def gaussian_glimpse(images, window, glimpse_size=(28, 28), implementation="auto"):
+    """Reads a grid of Gaussians from each image, where its window says.
+
+    A glimpse is `F_Y x F_X^T` for each channel alone (Eq. 4 of the paper). Row
+    `i` of `F_X` is a Gaussian over the columns of the image, normalised to sum
+    to one (Eq. 11), about the mean `center_x + (i - (M - 1) / 2) * stride_x`
+    (Eq. 9), and likewise `F_Y` over its rows. Pixel centres sit on the
+    integers. A window may lie off the image, where it sees the edge pixels.
+
+    The gradient with respect to a window is exact, that with respect to sigma
+    being zero where sigma is below `filterbank.MIN_SIGMA` (negative ones too),
+    which it is raised to. Second derivatives are taken through the TensorFlow
+    form. Wrap images that need no gradient in `tf.stop_gradient` inside a loop
+    such as an RNN, which cannot know by itself that nobody asks for it.
+
+    Args:
+      images: shape `[B, H, W, C]`, dtype uint8, bfloat16, float16, float32 or
+        float64, finite, H and W positive. The scale of the values is kept.
+      window: `center_x, center_y, sigma_x, sigma_y, stride_x, stride_y` in
+        pixels, shape `[B, 6]`, or `[B, K, 6]` for K windows into each image.
+        Any real dtype; computed in float32, or float64 for float64 images. A
+        window with a NaN or infinite number gets a NaN glimpse and a NaN
+        gradient, and adds nothing to the gradient of the images.
+      glimpse_size: rows and columns `(N, M)` of a glimpse, positive integers.
+      implementation: `"fused"`, the compiled op; `"tf"`, plain TensorFlow,
+        which XLA can compile; or `"auto"`, the fused op where it is available
+        and XLA is not compiling. The environment variable `RATM_TF_PY_OPS=1`
+        makes it `"tf"` throughout.
+
+    Returns:
+      Glimpses of shape `[B, N, M, C]`, or `[B, K, N, M, C]` for K windows, in
+      the dtype of `images`, or float32 if that is uint8.
+
+    Raises:
+      TypeError: an argument has a dtype other than those above.
+      ValueError: an argument has a shape or a value other than those above, or
+        `"fused"` was asked for where XLA compiles.
+      RuntimeError: `"fused"` was asked for and is not available.
+      tf.errors.InvalidArgumentError: shapes unknown when a graph was built
+        turn out wrong as it runs.
+
+    Example:
+      >>> frames = tf.random.uniform([2, 100, 120, 3])
+      >>> window = tf.constant([[60.0, 50.0, 1.0, 1.0, 2.0, 2.0]] * 2)
+      >>> gaussian_glimpse(frames, window, glimpse_size=(28, 20)).shape
+      TensorShape([2, 28, 20, 3])
+    """
+    images = tf.convert_to_tensor(images)
+    window = tf.convert_to_tensor(window)
+    glimpse_size = _check_arguments(images, window, glimpse_size)
+    fused = _use_fused(implementation)
+
+    window = tf.cast(window, tf.float64 if images.dtype == tf.float64 else tf.float32)
+    windows, leading = _windows_of_each_image(window)
+    if images.shape.rank is None:
+        images = tf.ensure_shape(images, [None] * 4)
+    if fused:
+        glimpses = library.ops().ratm_gaussian_glimpse(
+            images=images,
+            window=windows,
+            glimpse_height=glimpse_size[0],
+            glimpse_width=glimpse_size[1],
+            Tout=tf.float32 if images.dtype == tf.uint8 else images.dtype,
+        )
+    else:
+        glimpses = filterbank.glimpse(images, windows, glimpse_size)
+    if window.shape.rank == 3:
+        return glimpses
+    if window.shape.rank == 2:
+        return tf.squeeze(glimpses, axis=1)
+    channels = tf.shape(images)[-1:]
+    return tf.reshape(glimpses, tf.concat([leading, glimpse_size, channels], axis=0))
+
+
+def _check_arguments(images, window, glimpse_size):
+    """Checks what is known of the arguments; returns `(N, M)` as ints."""
+    if images.dtype not in _DTYPES:
+        names = ", ".join(dtype.name for dtype in _DTYPES)
+        raise TypeError(
+            f"images must have one of the dtypes {names}, got {images.dtype.name}"
+        )
+    if not (window.dtype.is_floating or window.dtype.is_integer):
+        raise TypeError(f"window must have a real dtype, got {window.dtype.name}")
+    if images.shape.rank not in (None, 4):
+        raise ValueError(f"images must have the shape [B, H, W, C], got {images.shape}")
+    if images.shape.rank == 4 and 0 in images.shape[1:3]:
+        raise ValueError(
+            f"images must have positive height and width, got the shape {images.shape}"
+        )
+    if window.shape.rank not in (None, 2, 3) or (
+        window.shape.rank is not None and window.shape[-1] not in (None, 6)
+    ):
+        raise ValueError(
+            f"window must have the shape [B, 6] or [B, K, 6], got {window.shape}"
+        )
+    if not images.shape[:1].is_compatible_with(window.shape[:1]):
+        raise ValueError(
+            f"images and window must agree in their first dimension, the batch, "
+            f"got the shapes {images.shape} and {window.shape}"
+        )
+    try:
+        rows, columns = glimpse_size
+    except (TypeError, ValueError):
+        rows = columns = None
+    for size in (rows, columns):
+        if not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1:
+            raise ValueError(
+                f"glimpse_size must be two positive integers, rows and columns, "
+                f"got {glimpse_size!r}"
+            )
+    return int(rows), int(columns)
+
+
+def _use_fused(implementation):
+    """Chooses between the fused op (True) and the TensorFlow form (False)."""
+    if implementation not in ("auto", "fused", "tf"):
+        raise ValueError(
+            f'implementation must be "auto", "fused" or "tf", got {implementation!r}'
+        )
+    if implementation == "tf" or library.disabled():
+        return False
+    xla = not tf.executing_eagerly() and control_flow_util.GraphOrParentsInXlaContext(
+        tf.compat.v1.get_default_graph()
+    )
+    if implementation == "fused":
+        if xla:
+            raise ValueError(
+                'implementation="fused" cannot be compiled by XLA (jit_compile=True); '
+                'use "auto" or "tf"'
+            )
+        library.ops()
+        return True
+    if xla:
+        return False
+    if not library.available():
+        library.warn_of_fallback()
+        return False
+    return True
+
+
+def _windows_of_each_image(window):
+    """Returns `window` as `[B, K, 6]`, and the leading dimensions it had."""
+    if window.shape.rank == 3:
+        return window, None
+    if window.shape.rank == 2:
+        return window[:, tf.newaxis], None
+    with tf.control_dependencies([tf.debugging.assert_rank_in(window, (2, 3))]):
+        leading = tf.shape(window)[:-1]
+    count = tf.reduce_prod(leading[1:])
+    return tf.reshape(window, tf.stack([leading[0], count, 6])), leading
+
+
+@tf.RegisterGradient("Ratm>GaussianGlimpse")
+def _gaussian_glimpse_gradient(op, grad):
+    images, window = op.inputs
+    size = [op.get_attr("glimpse_height"), op.get_attr("glimpse_width")]
+    grad.set_shape([None, None, *size, None])
+    # Only eager mode says what is not asked for; a graph prunes it.
+    skipped = getattr(op, "skip_input_indices", None) or ()
+    images_gradient = window_gradient = None
+    if 0 not in skipped and images.dtype.is_floating:
+        images_gradient = library.ops().ratm_gaussian_glimpse_grad_images(
+            image_size=tf.shape(images, out_type=tf.int64)[1:3],
+            window=window,
+            grad=grad,
+        )
+    if 1 not in skipped:
+        window_gradient = library.ops().ratm_gaussian_glimpse_grad_window(
+            images=images, window=window, grad=grad
+        )
+    return images_gradient, window_gradient
+
+
+@tf.RegisterGradient("Ratm>GaussianGlimpseGradWindow")
+def _gaussian_glimpse_grad_window_gradient(op, upstream):
+    # In the gradient of a loop, the inputs belong to another graph until copied.
+    images, window, grad = (tf.identity(x) for x in op.inputs)
+    sources = [x for x in (images, window, grad) if x.dtype.is_floating]
+    with tf.GradientTape(watch_accessed_variables=False) as outer:
+        outer.watch(sources)
+        with tf.GradientTape(watch_accessed_variables=False) as inner:
+            inner.watch(window)
+            glimpses = filterbank.glimpse(images, window, grad.shape[2:4])
+        window_gradient = inner.gradient(glimpses, window, output_gradients=grad)
+    gradients = outer.gradient(window_gradient, sources, output_gradients=upstream)
+    return gradients if len(gradients) == 3 else [None, *gradients]
+
+
+@tf.RegisterGradient("Ratm>GaussianGlimpseGradImages")
+def _gaussian_glimpse_grad_images_gradient(op, upstream):
+    # Linear in grad: <upstream, images_gradient> is <glimpse(upstream), grad>.
+    _, window, grad = (tf.identity(x) for x in op.inputs)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(window)
+        glimpses = filterbank.glimpse(upstream, window, grad.shape[2:4])
+    return None, tape.gradient(glimpses, window, output_gradients=grad), glimpses

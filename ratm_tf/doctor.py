@@ -1,0 +1,72 @@
+"""Says what runs here and why: `python -m ratm_tf.doctor`."""
+
+import platform
+from importlib import metadata
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ratm_tf.attention import library
+from ratm_tf.attention.op import gaussian_glimpse
+
+
+def report():
+    """Describes the installation, and checks the fused op against TensorFlow.
+
+    Returns:
+      The lines of the report, one fact each: versions, devices, the path of the
+      op library, the implementation that `"auto"` chooses and why, and the
+      largest difference between the two implementations where both exist.
+
+    Example:
+      >>> report()[1].startswith("tensorflow")
+      True
+    """
+    reason = library.unavailable_reason()
+    gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
+    lines = [
+        f"python          {platform.python_version()}",
+        f"tensorflow      {tf.__version__}",
+        f"keras           {keras.__version__}",
+        f"numpy           {np.__version__}",
+        f"ratm_tf         {_version()}",
+        f"GPU             {', '.join(gpus) or 'none visible'}",
+        f"op library      {library.PATH}",
+    ]
+    if reason is not None:
+        hint = "" if library.disabled() else f". {library.BUILD_HINT}"
+        return [
+            *lines,
+            f"implementation  tf, because {reason}{hint}",
+            "self-check      skipped: there is nothing to compare it with",
+        ]
+    difference = _largest_difference()
+    verdict = "passed" if difference < 1e-5 else "FAILED"
+    return [
+        *lines,
+        "implementation  fused, because the library loads (tf where XLA compiles)",
+        f"self-check      {verdict}: fused and tf differ by at most {difference:.1e}",
+    ]
+
+
+def _version():
+    try:
+        return metadata.version("ratm-tf")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _largest_difference():
+    """Returns how far apart the two forms are on random images in `[0, 1]`."""
+    images = tf.random.stateless_uniform([2, 40, 50, 3], seed=(1, 2))
+    window = tf.constant([[25.0, 20.0, 1.0, 2.0, 1.5, 1.2], [-3.0, 45.0, 4, 0.1, 1, 2]])
+    fused, plain = (
+        gaussian_glimpse(images, window, (9, 12), implementation=implementation)
+        for implementation in ("fused", "tf")
+    )
+    return float(tf.reduce_max(tf.abs(fused - plain)))
+
+
+if __name__ == "__main__":
+    print("\n".join(report()))

@@ -1,0 +1,100 @@
+"""How the op library loads and fails to, each in a process of its own."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+PRELUDE = """
+import pathlib
+import tensorflow as tf
+from ratm_tf.attention import library
+from ratm_tf.attention.op import gaussian_glimpse
+
+def read(implementation="auto"):
+    gaussian_glimpse(tf.ones([1, 4, 4, 1]), tf.ones([1, 6]), (2, 2), implementation)
+"""
+
+
+def run(program, **environment):
+    """Runs a program after the prelude; returns what it wrote to either stream."""
+    result = subprocess.run(
+        [sys.executable, "-c", PRELUDE + textwrap.dedent(program)],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        capture_output=True,
+        text=True,
+    )
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, output
+    return output
+
+
+BREAK = {
+    "missing": ("library.PATH = pathlib.Path('/nowhere/ops.so')", "does not exist"),
+    "corrupt": (
+        "library.PATH = pathlib.Path(library.__file__)",
+        "does not load",
+    ),
+    "another release": ("tf.__version__ = '2.20.0'", "this is TensorFlow 2.20.0"),
+}
+
+
+@pytest.mark.parametrize("how", BREAK)
+def test_failure_falls_back_with_one_warning(how):
+    damage, reason = BREAK[how]
+    output = run(
+        f"""
+        {damage}
+        read()
+        read()
+        assert not library.available()
+        assert {reason!r} in library.unavailable_reason()
+        try:
+            read("fused")
+        except RuntimeError as error:
+            assert {reason!r} in str(error) and "pip install" in str(error)
+        else:
+            raise AssertionError("fused ran")
+        """,
+        RATM_TF_PY_OPS="0",
+    )
+    assert output.count("RuntimeWarning") == 1
+    assert output.count("To build it, run `pip install .`") == 1
+
+
+def test_environment_switches_the_fused_op_off_silently():
+    output = run(
+        """
+        read("fused")
+        assert not library.available()
+        assert "RATM_TF_PY_OPS=1" in library.unavailable_reason()
+        assert library._load.cache_info().currsize == 0
+        """,
+        RATM_TF_PY_OPS="1",
+    )
+    assert "RuntimeWarning" not in output
+
+
+def test_results_do_not_depend_on_thread_counts(fused):
+    program = """
+    import hashlib
+    tf.config.threading.set_intra_op_parallelism_threads({threads})
+    tf.random.set_seed(1)
+    images = tf.random.stateless_uniform([3, 300, 400, 3], (1, 2))
+    window = tf.constant([[[200.0, 150, 9, 8, 12, 9], [90, 80, 2, 3, 4, 5]]] * 3)
+    with tf.GradientTape() as tape:
+        tape.watch([images, window])
+        glimpses = gaussian_glimpse(images, window, (40, 30), "fused")
+        loss = tf.reduce_sum(glimpses ** 2)
+    digest = hashlib.sha256(glimpses.numpy().tobytes())
+    for gradient in tape.gradient(loss, [images, window]):
+        digest.update(gradient.numpy().tobytes())
+    print("digest", digest.hexdigest())
+    """
+    digests = set()
+    for threads in (1, 2, 7):
+        output = run(program.format(threads=threads))
+        digests |= {line for line in output.splitlines() if line.startswith("digest")}
+    assert len(digests) == 1

@@ -1,0 +1,32 @@
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ratm_tf import doctor
+from ratm_tf.attention import library
+
+
+def test_report_names_the_versions_and_the_implementation():
+    report = "\n".join(doctor.report())
+    for fact in (tf.__version__, keras.__version__, np.__version__, str(library.PATH)):
+        assert fact in report
+    chosen = "fused" if library.available() else "tf"
+    assert f"implementation  {chosen}, because" in report
+    assert "FAILED" not in report
+    assert ("self-check      passed" in report) == library.available()
+
+
+def test_program_says_why_the_fallback_runs():
+    output = subprocess.run(
+        [sys.executable, "-m", "ratm_tf.doctor"],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "RATM_TF_PY_OPS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    assert "implementation  tf, because RATM_TF_PY_OPS=1" in output
+    assert "self-check      skipped" in output
