@@ -46,13 +46,14 @@ def labelled(example, glimpse_size=(28, 28)):
     return {"frames": frames}, labels
 
 
-def evaluate(tracker, dataset, spans):
+def evaluate(tracker, dataset, spans, verbose=1):
     """Mean IoU of corner and extent boxes over spans of frames.
 
     Args:
         tracker: a `ratm_tf.Tracker`.
         dataset: finite, batched `tf.data.Dataset` of examples as in `ratm_tf.datasets`.
         spans: list of `(first, last)` frames, from 1 and both included.
+        verbose: 1 shows a progress bar, 0 none, as in `keras.Model.evaluate`.
 
     Returns:
         Dict of floats in 0..1 by name: `corner_iou_1_10` and `extent_iou_1_10` for the
@@ -62,7 +63,7 @@ def evaluate(tracker, dataset, spans):
     >>> test = ratm_tf.datasets.moving_mnist("test", num_frames=30, num_sequences=64,
     ...                                      batch_size=32)
     >>> tracker = ratm_tf.load_pretrained("moving_mnist")
-    >>> sorted(evaluate(tracker, test, spans=[(1, 30)]))
+    >>> sorted(evaluate(tracker, test, spans=[(1, 30)], verbose=0))
     ['corner_iou_1_30', 'extent_iou_1_30']
     """
     metrics = {
@@ -70,7 +71,7 @@ def evaluate(tracker, dataset, spans):
         for first, last in spans
         for kind, output in (("corner", "corner_boxes"), ("extent", "boxes"))
     }
-    progress = keras.utils.Progbar(len(dataset), unit_name="batch")
+    progress = keras.utils.Progbar(len(dataset), verbose=verbose, unit_name="batch")
     for example in dataset:
         outputs = tracker.predict_on_batch({"frames": example["frames"]})
         for output, metric in metrics.values():

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import ratm_tf
-from ratm_tf.attention import corner_box, extent_box, window_from_box
+from ratm_tf.attention import corner_box, extent_box, library, window_from_box
 from ratm_tf.objectives import LocalizationLoss, PixelLoss
 
 FRAMES = np.random.default_rng(0).integers(0, 256, [4, 6, 20, 24, 1], np.uint8)
@@ -194,18 +194,26 @@ def test_frames_of_any_number_and_size():
         assert outputs["boxes"].shape == (*frames.shape[:2], 4)
 
 
-def test_jit_compile():
-    tracker = make_tracker()
+@pytest.mark.parametrize("implementation", ["auto", "tf"])
+def test_jit_compile(implementation):
+    """XLA compiles the TensorFlow form; Keras leaves it out for the fused op."""
+    cell = ratm_tf.RATMCell(8, SIZE, implementation=implementation)
+    tracker = ratm_tf.Tracker(cell)
+    tracker.build({"frames": FRAMES.shape})
     tracker.compile("sgd", loss={"boxes": "mae"}, jit_compile=True)
     history = tracker.fit({"frames": FRAMES}, labels(), epochs=2, verbose=0).history
     assert history["loss"][1] < history["loss"][0]
+    fused = implementation == "auto" and library.available()
+    assert tracker.jit_compile != fused
 
 
-def test_fused_op_keeps_xla_off_by_default():
+def test_predicts_inside_an_xla_function():
     tracker = make_tracker()
-    tracker.build({"frames": FRAMES.shape})
-    supports_jit = [layer.supports_jit for layer in tracker._flatten_layers()]
-    assert all(supports_jit) != ratm_tf.attention.library.available()
+    expected = tracker({"frames": FRAMES})["boxes"]
+    compiled = tf.function(tracker, jit_compile=True)
+    np.testing.assert_allclose(
+        compiled({"frames": FRAMES})["boxes"], expected, atol=1e-3
+    )
 
 
 def test_mixed_precision_keeps_boxes_in_float32():

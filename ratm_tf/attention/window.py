@@ -46,8 +46,9 @@ def window_from_activations(activations, frame_size, glimpse_size, min_sigma=0.0
         The window, float32 `[..., 6]`, in pixels.
 
     Example:
-    >>> window_from_activations([[0.0, 0.0, 1.0, 1.0, 1.0, 1.0]], (41, 81), (5, 5))
-    <tf.Tensor: ... array([[40., 20.,  1.,  1., 20., 10.]], dtype=float32)>
+    >>> whole_frame = [0.0, 0.0, 1.0, 1.0, 1.0, 1.0]
+    >>> window_from_activations(whole_frame, (41, 81), (5, 5)).numpy()
+    array([40., 20.,  1.,  1., 20., 10.], dtype=float32)
     """
     frame_span, grid_span = _spans(frame_size, glimpse_size)
     center, sigma, stride = tf.split(tf.cast(activations, tf.float32), 3, axis=-1)
@@ -74,8 +75,9 @@ def activations_from_window(window, frame_size, glimpse_size):
         activation gives the same window, centre and stride are 0.
 
     Example:
-    >>> activations_from_window([[40.0, 20.0, 1.0, 1.0, 20.0, 10.0]], (41, 81), (5, 5))
-    <tf.Tensor: ... array([[0., 0., 1., 1., 1., 1.]], dtype=float32)>
+    >>> window = [40.0, 20.0, 1.0, 1.0, 20.0, 10.0]
+    >>> activations_from_window(window, (41, 81), (5, 5)).numpy()
+    array([0., 0., 1., 1., 1., 1.], dtype=float32)
     """
     frame_span, grid_span = _spans(frame_size, glimpse_size)
     center, sigma, stride = tf.split(tf.cast(window, tf.float32), 3, axis=-1)
@@ -109,8 +111,8 @@ def corner_box(window, glimpse_size):
         Boxes `[..., 4]` as `(x1, y1, x2, y2)` in pixels.
 
     Example:
-    >>> corner_box(tf.constant([10.0, 20.0, 1.0, 1.0, 2.0, 1.0]), (5, 5))
-    <tf.Tensor: ... array([ 6., 18., 14., 22.], dtype=float32)>
+    >>> corner_box(tf.constant([10.0, 20.0, 1.0, 1.0, 2.0, 1.0]), (5, 5)).numpy()
+    array([ 6., 18., 14., 22.], dtype=float32)
     """
     return _box_around(window, _as_xy(glimpse_size) - 1.0)
 
@@ -126,8 +128,8 @@ def extent_box(window, glimpse_size):
         Boxes `[..., 4]` as `(x1, y1, x2, y2)` in pixels.
 
     Example:
-    >>> extent_box(tf.constant([10.0, 20.0, 1.0, 1.0, 2.0, 1.0]), (5, 5))
-    <tf.Tensor: ... array([ 5. , 17.5, 15. , 22.5], dtype=float32)>
+    >>> extent_box(tf.constant([10.0, 20.0, 1.0, 1.0, 2.0, 1.0]), (5, 5)).numpy()
+    array([ 5. , 17.5, 15. , 22.5], dtype=float32)
     """
     return _box_around(window, _as_xy(glimpse_size))
 
@@ -143,8 +145,8 @@ def window_from_box(box, glimpse_size):
         The window, float32 `[..., 6]`, in pixels.
 
     Example:
-    >>> window_from_box(tf.constant([5.0, 17.5, 15.0, 22.5]), (5, 5))
-    <tf.Tensor: ... array([10. , 20. ,  1. ,  0.5,  2. ,  1. ], dtype=float32)>
+    >>> window_from_box(tf.constant([5.0, 17.5, 15.0, 22.5]), (5, 5)).numpy()
+    array([10. , 20. ,  1. ,  0.5,  2. ,  1. ], dtype=float32)
     """
     first, last = tf.split(tf.cast(box, tf.float32), 2, axis=-1)
     stride = (last - first) / _as_xy(glimpse_size)
