@@ -112,7 +112,7 @@ def main(_):
     tracker = build(steps)
     tracker.build({"frames": (None, None, *FRAME_SIZE, 1)})
     backup = model_dir / "backup"
-    done = finished_epochs(backup) * STEPS_PER_EPOCH
+    done = finished_epochs(model_dir, backup) * STEPS_PER_EPOCH
     train = sequences("train", TRAIN_FRAMES, BATCH_SIZE, start=done * BATCH_SIZE)
     test = sequences("test", TEST_FRAMES, 100, num_sequences=_TEST_SEQUENCES.value)
     tracker.summary()
@@ -160,10 +160,23 @@ def sequences(split, num_frames, batch_size, **options):
     )
 
 
-def finished_epochs(backup):
-    """How many epochs an interrupted run in this folder had finished."""
+def finished_epochs(model_dir, backup):
+    """How many epochs an earlier run of these flags in this folder had finished."""
+    run = {"preset": _PRESET.value, "seed": _SEED.value}
+    note = model_dir / "run.json"
+    if note.exists() and json.loads(note.read_text()) != run:
+        raise app.UsageError(
+            f"--model_dir={model_dir} holds another run, {note.read_text().strip()}. "
+            "Choose another folder or remove this one."
+        )
+    model_dir.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(run) + "\n")
     progress = backup / "training_metadata.json"
-    return json.loads(progress.read_text())["epoch"] if progress.exists() else 0
+    if not progress.exists():
+        return 0
+    epochs = json.loads(progress.read_text())["epoch"]
+    print(f"Resuming in {model_dir} after epoch {epochs}")
+    return epochs
 
 
 if __name__ == "__main__":

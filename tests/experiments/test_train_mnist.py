@@ -42,8 +42,12 @@ def test_trains_resumes_and_is_evaluated(preset, tmp_path):
     )
 
     again = run("train_mnist.py", steps=3, **flags)
-    assert "3/3" not in again.stdout
+    assert "Resuming" in again.stdout and "3/3" not in again.stdout
     assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+
+    with pytest.raises(subprocess.CalledProcessError) as other_seed:
+        run("train_mnist.py", steps=3, seed=1, **flags)
+    assert "holds another run" in other_seed.value.stderr + other_seed.value.stdout
 
     evaluated = json.loads(
         run(
