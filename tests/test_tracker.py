@@ -139,6 +139,24 @@ def test_sample_weights_mask_the_end_of_short_sequences():
     assert results[0]["iou"][0] > 0
 
 
+def test_feature_objective_compares_what_two_windows_show():
+    """Eq. 14: features at the predicted window against those at the true one."""
+    features = keras.Sequential(
+        [keras.Input([*SIZE, 1]), keras.layers.Conv2D(4, 3), keras.layers.Flatten()]
+    )
+    features.trainable = False
+    tracker = make_tracker(objectives={"features": features})
+    inputs, targets = ratm_tf.labelled({"frames": FRAMES, "boxes": BOXES}, SIZE)
+    seen = tf.reshape(targets["glimpses"], [-1, *SIZE, 1])
+    targets["features"] = tf.reshape(features(seen), [4, 6, -1])
+    tracker.compile(keras.optimizers.Adam(0.01), loss={"features": "mse"})
+    outputs = tracker.predict(inputs, verbose=0)
+    expected = np.mean((outputs["features"] - targets["features"]) ** 2)
+    losses = tracker.fit(inputs, targets, epochs=8, verbose=0).history["loss"]
+    assert losses[0] == pytest.approx(expected, rel=1e-4)
+    assert losses[-1] < losses[0]
+
+
 def test_only_a_trainable_objective_learns():
     for trainable in (False, True):
         judge = classifier(trainable)
