@@ -9,6 +9,7 @@ python experiments/benchmark.py --cases=B,E --quantities=f,fw
 """
 
 import dataclasses
+import functools
 import importlib.util
 import json
 import os
@@ -189,7 +190,7 @@ def torch_peer(case, quantity, chained):
         distance = torch.arange(extent) - mu[..., None]
         return torch.softmax(-0.5 * (distance / sigma[..., None, None]) ** 2, -1)
 
-    @torch.compile
+    @functools.partial(torch.compile, dynamic=False)
     def read(images, window):
         glimpses = []
         for _ in range(length):

@@ -1,0 +1,218 @@
+r"""Times training steps and streamed frames of whole trackers against PyTorch.
+
+Two models of the paper, a training step each: bouncing balls (16 sequences of 32 frames
+of 20x20, IRNN of 64 units, 5x5 glimpses, pixel objective) and MNIST (32 sequences of 10
+frames of 100x100, IRNN of 100 units, 28x28 glimpses, localisation and the digit
+classifier in the objective), forward, backward and SGD update. Then frames per second of
+`OnlineTracker` with the shipped MNIST tracker. Prints medians of interleaved repeats.
+
+python experiments/benchmark_tracker.py
+"""
+
+import importlib.util
+import json
+import statistics
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+import ratm_tf
+from ratm_tf.objectives import LocalizationLoss, PixelLoss
+
+_REPEATS = flags.DEFINE_integer("repeats", 15, "Interleaved repeats.", lower_bound=1)
+
+
+class Balls:
+    """The model of the bouncing balls."""
+
+    batch, frames, size, channels = 16, 32, 20, 1
+    units, glimpse_size = 64, (5, 5)
+    classifier = None
+
+    @staticmethod
+    def losses():
+        """The pixel objective."""
+        return {"glimpses": PixelLoss()}
+
+
+class Mnist:
+    """The model of one digit."""
+
+    batch, frames, size, channels = 32, 10, 100, 1
+    units, glimpse_size = 100, (28, 28)
+
+    @staticmethod
+    def losses():
+        """Localisation and classification."""
+        return {
+            "boxes": LocalizationLoss((100, 100)),
+            "class_probabilities": keras.losses.MeanSquaredError(),
+        }
+
+
+def draw(model):
+    """Frames in 0..255, boxes, patches and classes."""
+    rng = np.random.default_rng(0)
+    shape = (model.batch, model.frames)
+    frames = rng.integers(0, 256, [*shape, model.size, model.size, 1], np.uint8)
+    corner = rng.uniform(0, model.size * 0.7, [*shape, 2])
+    boxes = np.concatenate([corner, corner + 0.28 * model.size], -1).astype(np.float32)
+    patches = rng.random([*shape, *model.glimpse_size, 1], np.float32)
+    classes = np.eye(10, dtype=np.float32)[rng.integers(0, 10, shape)]
+    return frames, boxes, patches, classes
+
+
+def keras_step(model, implementation):
+    """A training step of the package's tracker."""
+    objectives = {}
+    if model is Mnist:
+        objectives["class_probabilities"] = ratm_tf.load_pretrained("mnist_cnn")
+        objectives["class_probabilities"].trainable = False
+    cell = ratm_tf.RATMCell(
+        model.units, model.glimpse_size, implementation=implementation
+    )
+    tracker = ratm_tf.Tracker(cell, objectives)
+    tracker.compile(
+        keras.optimizers.SGD(1e-3, momentum=0.9, global_clipnorm=1.0),
+        loss=model.losses(),
+        jit_compile=False,
+    )
+    frames, boxes, patches, classes = draw(model)
+    labels = {"boxes": boxes, "glimpses": patches, "class_probabilities": classes}
+    data = tf.data.Dataset.from_tensors(({"frames": frames}, labels)).repeat()
+    iterator = iter(data)
+    tracker.make_train_function()
+    return lambda: tracker.train_function(iterator)
+
+
+def torch_step(model, compiled):
+    """A training step of the same model in PyTorch."""
+    import torch
+    from torch import nn
+
+    rows, columns = model.glimpse_size
+    span = model.size - 1
+
+    def bank(center, sigma, stride, size):
+        mu = center[:, None] + (torch.arange(size) - (size - 1) / 2) * stride[:, None]
+        distance = torch.arange(model.size) - mu[..., None]
+        return torch.softmax(-0.5 * (distance / sigma[:, None, None]) ** 2, -1)
+
+    class Tracker(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w_in = nn.Linear(rows * columns, model.units)
+            self.w_rec = nn.Linear(model.units, model.units, bias=False)
+            nn.init.eye_(self.w_rec.weight)
+            nn.init.normal_(self.w_in.weight, std=0.01)
+            self.window = nn.Linear(model.units, 6)
+            nn.init.normal_(self.window.weight, std=0.01)
+            self.window.bias.data = torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0, 1.0])
+            if model is Mnist:
+                block = [nn.MaxPool2d(2), nn.ReLU()]
+                self.classifier = nn.Sequential(
+                    *[nn.Conv2d(1, 32, 5), *block, nn.Conv2d(32, 32, 5), *block],
+                    *[nn.Flatten(), nn.Linear(512, 10), nn.Softmax(-1)],
+                ).requires_grad_(False)
+
+        def forward(self, frames):
+            hidden = torch.zeros(frames.shape[0], model.units)
+            centers, glimpses = [], []
+            for frame in frames.unbind(1):
+                raw = self.window(hidden)
+                center = span * (raw[:, :2] + 1) / 2
+                sigma = raw[:, 2:4].abs().clamp(min=0.25)
+                stride = span / (columns - 1) * raw[:, 4:].abs()
+                bank_x = bank(center[:, 0], sigma[:, 0], stride[:, 0], columns)
+                bank_y = bank(center[:, 1], sigma[:, 1], stride[:, 1], rows)
+                glimpse = bank_y @ frame.float() @ bank_x.transpose(1, 2) / 255.0
+                hidden = torch.relu(self.w_in(glimpse.flatten(1)) + self.w_rec(hidden))
+                centers.append(raw[:, :2])
+                glimpses.append(glimpse)
+            return torch.stack(centers, 1), torch.stack(glimpses, 1)
+
+    torch.manual_seed(0)
+    tracker = Tracker()
+    learnt = [weight for weight in tracker.parameters() if weight.requires_grad]
+    optimizer = torch.optim.SGD(learnt, lr=1e-3, momentum=0.9)
+    frames, boxes, patches, classes = map(torch.from_numpy, draw(model))
+    frames, patches = frames[..., 0], patches[..., 0]
+    targets = (boxes[..., :2] + boxes[..., 2:]) / span - 1
+
+    def loss_of(frames):
+        centers, glimpses = tracker(frames)
+        if model is Balls:
+            return ((glimpses - patches) ** 2).mean()
+        seen = glimpses.reshape(-1, 1, rows, columns)
+        probabilities = tracker.classifier(seen).reshape(classes.shape)
+        return ((centers - targets) ** 2).mean() + ((probabilities - classes) ** 2).mean()
+
+    loss_of = torch.compile(loss_of, dynamic=False) if compiled else loss_of
+
+    def step():
+        optimizer.zero_grad()
+        loss_of(frames).backward()
+        nn.utils.clip_grad_norm_(learnt, 1.0)
+        optimizer.step()
+
+    return step
+
+
+def interleaved(calls, repeats):
+    """Median seconds of each call."""
+    samples = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+        call()
+    for _ in range(repeats):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            for _ in range(3):
+                call()
+            samples[name].append((time.perf_counter() - started) / 3)
+    return {name: statistics.median(times) for name, times in samples.items()}
+
+
+def streamed_frames_per_second(repeats):
+    """Frames per second of the shipped tracker, one frame at a time."""
+    online = ratm_tf.OnlineTracker(ratm_tf.load_pretrained("moving_mnist"))
+    video = draw(Mnist)[0][0]
+    online.init(video[0])
+
+    def stream():
+        for frame in video:
+            online.update(frame)
+
+    return len(video) / interleaved({"stream": stream}, repeats)["stream"]
+
+
+def main(_):
+    """Prints one JSON object."""
+    report = {}
+    for model in (Balls, Mnist):
+        calls = {
+            "fused": keras_step(model, "auto"),
+            "tf": keras_step(model, "tf"),
+        }
+        if importlib.util.find_spec("torch"):
+            calls["torch eager"] = torch_step(model, compiled=False)
+            calls["torch compile"] = torch_step(model, compiled=True)
+        seconds = interleaved(calls, _REPEATS.value)
+        report[model.__name__] = {
+            name: {
+                "milliseconds": round(1e3 * value, 2),
+                "ratio to fused": round(value / seconds["fused"], 2),
+            }
+            for name, value in seconds.items()
+        }
+    report["streamed frames per second"] = round(
+        streamed_frames_per_second(_REPEATS.value)
+    )
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    app.run(main)
