@@ -148,7 +148,9 @@ def torch_step(model, compiled):
             return ((glimpses - patches) ** 2).mean()
         seen = glimpses.reshape(-1, 1, rows, columns)
         probabilities = tracker.classifier(seen).reshape(classes.shape)
-        return ((centers - targets) ** 2).mean() + ((probabilities - classes) ** 2).mean()
+        return ((centers - targets) ** 2).mean() + (
+            (probabilities - classes) ** 2
+        ).mean()
 
     loss_of = torch.compile(loss_of, dynamic=False) if compiled else loss_of
 
