@@ -78,6 +78,8 @@ class BuildOp(build_ext):
         compiler = shlex.split(os.environ.get("CXX") or "g++")
         common = [
             *("-O3", "-DNDEBUG", "-fPIC", "-I."),
+            # Rounding and square roots are then instructions, not calls.
+            *("-fno-math-errno", "-fno-trapping-math"),
             # System headers keep TensorFlow's own warnings quiet.
             *(
                 f"-isystem{flag[2:]}" if flag.startswith("-I") else flag

@@ -1,0 +1,280 @@
+// Products of banded matrices, for filter banks.
+//
+// Private to gaussian_glimpse_simd.cc, which is compiled once for each
+// instruction set: see there why all of it is in unnamed namespaces.
+
+#ifndef RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BANDED_H_
+#define RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BANDED_H_
+
+#include <cstdint>
+
+#include "custom_ops/gaussian_glimpse_filters.h"
+#include "custom_ops/gaussian_glimpse_simd.h"
+#include "custom_ops/gaussian_glimpse_vector.h"
+
+namespace ratm {
+namespace RATM_SIMD {
+namespace {
+
+// Rows of numbers, `stride` apart, of which the first is row `origin`.
+template <typename T>
+struct Matrix {
+  T* data;
+  int64_t origin;
+  int64_t stride;
+
+  T* row(int64_t i) const { return data + (i - origin) * stride; }
+  Matrix from(int64_t j) const { return {data + j, origin, stride}; }
+};
+
+// Taps are summed by so many at a time, which keeps long sums accurate.
+constexpr int64_t kChunk = 32;
+
+// The vectors of a tile: as many as leave registers for the rest.
+constexpr int kTileVectors = kVectorBytes == 64 ? 8 : 4;
+
+// Some neighbouring numbers of every row of a matrix, a constant number of
+// vectors. The last vector starts `last` numbers on, and its first `shared`
+// lanes were in a vector before.
+struct Tile {
+  int64_t begin;
+  int64_t last;
+  int64_t shared;
+};
+
+// Calls f(vectors, tile) for tiles that cover `length` numbers, at least a
+// vector of them.
+template <typename A, typename F>
+inline void ForTiles(int64_t length, F f) {
+  constexpr int kCount = Lanes<A>::kCount;
+  constexpr int64_t kTile = kTileVectors * kCount;
+  int64_t j = 0;
+  for (; length - j >= kTile; j += kTile) {
+    f(std::integral_constant<int, kTileVectors>(), Tile{j, kTile - kCount, 0});
+  }
+  if (j == length) return;
+  const int64_t vectors = CeilDiv(length - j, kCount);
+  const int64_t begin = Min(j, length - kCount);
+  const Tile tile = {begin, length - kCount - begin,
+                     vectors * kCount - (length - j)};
+  switch (vectors) {
+#define RATM_TILE(N)                           \
+  case N:                                      \
+    f(std::integral_constant<int, N>(), tile); \
+    break
+    RATM_TILE(1);
+    RATM_TILE(2);
+    RATM_TILE(3);
+    RATM_TILE(4);
+    RATM_TILE(5);
+    RATM_TILE(6);
+    RATM_TILE(7);
+    RATM_TILE(8);
+#undef RATM_TILE
+  }
+}
+
+// Adds the rows `taps` of x, times the weights of each sum, to the sums.
+template <int kVectors, int kSums, typename T, typename A>
+[[gnu::always_inline]] inline void AddTaps(const Matrix<const T>& x, Range taps,
+                                           int64_t last,
+                                           const A* const (&weights)[kSums],
+                                           Vector<A>(*const (&sums)[kSums])) {
+  constexpr int kCount = Lanes<A>::kCount;
+  const T* row = x.row(taps.begin);
+  for (int64_t h = taps.begin; h < taps.end; ++h, row += x.stride) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      Vector<A> numbers = Load(row + (v < kVectors - 1 ? v * kCount : last));
+      if (kSums > 1) KeepInRegister(numbers);
+#pragma GCC unroll 2
+      for (int s = 0; s < kSums; ++s) sums[s][v] += weights[s][h] * numbers;
+    }
+  }
+}
+
+// Rows i and i + 1 of the product below, over a tile; neighbours share most of
+// their taps, so each row of x is read once for both.
+template <int kVectors, typename T, typename A>
+void MultiplyPair(const FilterBank<A>& bank, int64_t i,
+                  const Matrix<const T>& x, int64_t last,
+                  const Matrix<A>& product) {
+  typedef Vector<A> V;
+  constexpr int kCount = Lanes<A>::kCount;
+  constexpr auto kWeight = FilterBank<A>::kWeight;
+  const bool pair = i + 1 < bank.size();
+  const bool swap = pair && bank.taps(i + 1).begin < bank.taps(i).begin;
+  const int64_t row_a = swap ? i + 1 : i;
+  const int64_t row_b = swap ? i : i + 1;
+  const Range a = bank.taps(row_a);
+  const Range b = pair ? bank.taps(row_b) : Range{a.end, a.end};
+  const A* const weights_a = bank.row(kWeight, row_a) - a.begin;
+  const A* const weights_b = bank.row(kWeight, pair ? row_b : row_a) - b.begin;
+  V sum_a[kVectors] = {}, sum_b[kVectors] = {};
+  V total_a[kVectors] = {}, total_b[kVectors] = {};
+  const auto in_chunks = [&](int64_t begin, int64_t end, auto add) {
+    for (; end - begin > kChunk; begin += kChunk) {
+      add(Range{begin, begin + kChunk});
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        total_a[v] += sum_a[v];
+        total_b[v] += sum_b[v];
+        sum_a[v] = sum_b[v] = V{};
+      }
+    }
+    add(Range{begin, end});
+  };
+  const auto add_a = [&](Range h) {
+    AddTaps<kVectors, 1, T, A>(x, h, last, {weights_a}, {sum_a});
+  };
+  const auto add_b = [&](Range h) {
+    AddTaps<kVectors, 1, T, A>(x, h, last, {weights_b}, {sum_b});
+  };
+  const auto add_both = [&](Range h) {
+    AddTaps<kVectors, 2, T, A>(x, h, last, {weights_a, weights_b},
+                               {sum_a, sum_b});
+  };
+  in_chunks(a.begin, Min(a.end, b.begin), add_a);
+  in_chunks(b.begin, Min(a.end, b.end), add_both);
+  if (a.end > b.end) {
+    in_chunks(b.end, a.end, add_a);
+  } else {
+    in_chunks(Max(a.end, b.begin), b.end, add_b);
+  }
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) {
+    const int64_t at = v < kVectors - 1 ? v * kCount : last;
+    Store(product.row(row_a) + at, total_a[v] + sum_a[v]);
+    if (pair) Store(product.row(row_b) + at, total_b[v] + sum_b[v]);
+  }
+}
+
+// product[i] = sum over h of F[i, h] x[h], over rows of `length` numbers, at
+// least a vector of them.
+template <typename T, typename A>
+void Multiply(const FilterBank<A>& bank, const Matrix<const T>& x,
+              int64_t length, const Matrix<A>& product) {
+  ForTiles<A>(length, [&](auto vectors, const Tile& tile) {
+    for (int64_t i = 0; i < bank.size(); i += 2) {
+      MultiplyPair<decltype(vectors)::value>(
+          bank, i, x.from(tile.begin), tile.last, product.from(tile.begin));
+    }
+  });
+}
+
+// product[h] = sum over i of F[i, h] x[i], for the pixels h.
+template <typename A>
+void MultiplyTransposed(const FilterBank<A>& bank, Range pixels,
+                        const Matrix<const A>& x, int64_t length,
+                        const Matrix<A>& product) {
+  constexpr int kCount = Lanes<A>::kCount;
+  const int64_t rows = bank.size();
+  const bool ascending = bank.taps(0).begin <= bank.taps(rows - 1).begin;
+  const auto row_at = [&](int64_t k) { return ascending ? k : rows - 1 - k; };
+  ForTiles<A>(length, [&](auto vectors, const Tile& tile) {
+    constexpr int kVectors = decltype(vectors)::value;
+    int64_t begin = 0, end = 0;  // The rows that may see h.
+    for (int64_t h = pixels.begin; h < pixels.end; ++h) {
+      while (begin < rows && bank.taps(row_at(begin)).end <= h) ++begin;
+      end = Max(end, begin);
+      while (end < rows && bank.taps(row_at(end)).begin <= h) ++end;
+      Vector<A> sum[kVectors] = {};
+      for (int64_t k = begin; k < end; ++k) {
+        const int64_t i = row_at(k);
+        const Range taps = bank.taps(i);
+        if (!taps.contains(h)) continue;
+        const A weight = bank.row(FilterBank<A>::kWeight, i)[h - taps.begin];
+        const A* row = x.row(i) + tile.begin;
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) {
+          sum[v] +=
+              weight * Load(row + (v < kVectors - 1 ? v * kCount : tile.last));
+        }
+      }
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        Store(product.row(h) + tile.begin +
+                  (v < kVectors - 1 ? v * kCount : tile.last),
+              sum[v]);
+      }
+    }
+  });
+}
+
+// Adds to by_mu[i] and by_sigma[i] the sum over h of that derivative of F[i, h]
+// times the inner product of grad[i] and x[h].
+template <typename T, typename A>
+void Contract(const FilterBank<A>& bank, const Matrix<const A>& grad,
+              const Matrix<const T>& x, int64_t length, double* by_mu,
+              double* by_sigma) {
+  typedef Vector<A> V;
+  typedef FilterBank<A> Bank;
+  constexpr int kCount = Lanes<A>::kCount;
+  ForTiles<A>(length, [&](auto vectors, const Tile& tile) {
+    constexpr int kVectors = decltype(vectors)::value;
+    const V unshared =
+        LaneNumbers<A>::All() >= static_cast<A>(tile.shared) ? V{} + A{1} : V{};
+    for (int64_t i = 0; i < bank.size(); ++i) {
+      V row_grad[kVectors];
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors - 1; ++v) {
+        row_grad[v] = Load(grad.row(i) + tile.begin + v * kCount);
+      }
+      row_grad[kVectors - 1] =
+          Load(grad.row(i) + tile.begin + tile.last) * unshared;
+      const Range taps = bank.taps(i);
+      const A* weights_by_mu = bank.row(Bank::kByMu, i);
+      const A* weights_by_sigma = bank.row(Bank::kBySigma, i);
+      const T* row = x.row(taps.begin) + tile.begin;
+      V sum_by_mu = {}, sum_by_sigma = {};
+      for (int64_t k = 0; k < taps.size(); ++k, row += x.stride) {
+        V product = row_grad[kVectors - 1] * Load(row + tile.last);
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors - 1; ++v) {
+          product += row_grad[v] * Load(row + v * kCount);
+        }
+        sum_by_mu += weights_by_mu[k] * product;
+        sum_by_sigma += weights_by_sigma[k] * product;
+      }
+      by_mu[i] += SumLanes<A>(sum_by_mu)[0];
+      by_sigma[i] += SumLanes<A>(sum_by_sigma)[0];
+    }
+  });
+}
+
+// out[j, i] = in[i, j]. Padded rows of `out` are whole vectors, zero from
+// column `rows` on.
+template <bool kPadded, typename In, typename Out>
+void Transpose(const In* in, int64_t in_stride, int64_t rows, int64_t columns,
+               Out* out, int64_t out_stride) {
+  typedef ComputeType<In> A;
+  constexpr int64_t kCount = Lanes<A>::kCount;
+  for (int64_t block_i = 0; block_i < rows; block_i += kCount) {
+    // Rather overlap the block before than be cut short.
+    const int64_t i =
+        kPadded || rows < kCount ? block_i : Min(block_i, rows - kCount);
+    const int64_t height = Min(kCount, rows - i);
+    for (int64_t block_j = 0; block_j < columns; block_j += kCount) {
+      const int64_t j = columns < kCount ? 0 : Min(block_j, columns - kCount);
+      const int64_t width = Min(kCount, columns - j);
+      Vector<A> v[kCount] = {};
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < kCount; ++r) {
+        if (r < height) v[r] = LoadLanes(in + (i + r) * in_stride + j, width);
+      }
+      TransposeSquare<A>(v);
+#pragma GCC unroll 16
+      for (int64_t c = 0; c < kCount; ++c) {
+        if (c >= width) break;
+        StoreLanes<A>(out + (j + c) * out_stride + i, v[c],
+                      kPadded ? kCount : height);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace RATM_SIMD
+}  // namespace ratm
+
+#endif  // RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BANDED_H_
