@@ -136,7 +136,7 @@ struct GaussianGlimpseGradWindow<CPUDevice, T> {
       std::fill_n(window_grad, windows * kWindowSize, 0);
       return;
     }
-    const int64_t blocks = CeilDiv(shape.rows, kGradWindowRows);
+    const int64_t blocks = CeilDiv(shape.rows, kGlimpseRows);
     std::vector<double> sums(windows * blocks * kWindowSize);
     ForUnits(context, windows * blocks, 4 * WindowCost(shape, window) / blocks,
              [&](int64_t begin, int64_t end) {

@@ -70,52 +70,135 @@ class Pixels {
   Buffer<A> buffer_;
 };
 
+// Adds to the sums of a window what the rows of one of its banks, from `first`
+// on, say of their mu and sigma.
+void AddAxis(const double* by_mu, const double* by_sigma, const Axis& axis,
+             int64_t first, int64_t size, double* center, double* sigma,
+             double* stride) {
+  double all_by_sigma = 0;
+  for (int64_t i = 0; i < size; ++i) {
+    *center += by_mu[i];
+    *stride += (first + i - 0.5 * (axis.size - 1)) * by_mu[i];
+    all_by_sigma += by_sigma[i];
+  }
+  // The floor of sigma is flat.
+  if (axis.sigma >= kMinSigma) *sigma += all_by_sigma;
+}
+
 // Some rows of one glimpse on their way through both passes. After each pass
-// the numbers are transposed: `across` has those of all the glimpse rows,
-// padded to `lanes`, side by side for each pixel and channel, so that the X
-// pass is the same product as the Y pass and knows nothing of channels.
+// the numbers are transposed: `across` matrices have those of all the glimpse
+// rows side by side, for each channel of a column. So the X pass is the same
+// product as the Y pass, and knows nothing of channels.
 template <typename T>
 class Passes {
  public:
   typedef ComputeType<T> A;
-  static constexpr int kCount = Lanes<A>::kCount;
 
-  // Reads rows [first, first + size) of the glimpse of window `index`.
-  void Read(const GlimpseShape& shape, const T* images, const A* window,
+  // The scratch memory of this thread. It outlives a call, as small glimpses
+  // are read in less time than its allocation takes.
+  static Passes& OfThread() {
+    static thread_local Passes passes;
+    passes.index_ = -1;
+    return passes;
+  }
+
+  // The Y pass, for rows [first, first + size) of the glimpse of a window.
+  void Read(const GlimpseShape& shape, const T* images, const A* windows,
             int64_t index, int64_t first, int64_t size, bool derivatives) {
-    const A* w = window + index * kWindowSize;
-    if (index != current_) {
-      columns.Build(XAxis(shape, w), 0, shape.columns, derivatives);
-      current_ = index;
-    }
-    rows.Build(YAxis(shape, w), first, size, derivatives);
+    shape_ = shape;
+    first_ = first;
+    lanes_ = RoundUp(size, Lanes<A>::kCount);
+    x_ = XAxis(shape, windows + index * kWindowSize);
+    y_ = YAxis(shape, windows + index * kWindowSize);
+    if (index != index_) columns_.Build(x_, 0, shape.columns, derivatives);
+    index_ = index;
+    rows_.Build(y_, first, size, derivatives);
     const int64_t image_size = shape.height * shape.width * shape.channels;
-    pixels.Read(shape, images + index / shape.count * image_size,
-                columns.support(), rows.support());
-    line_stride = RoundUp(pixels.length(), kCount);
-    lanes = RoundUp(size, kCount);
-    lines.Resize(size * line_stride);
-    pixels.Visit([&](const auto& image) {
-      Multiply(rows, image, pixels.length(),
-               Matrix<A>{&lines[0], 0, line_stride});
+    pixels_.Read(shape, images + index / shape.count * image_size,
+                 columns_.support(), rows_.support());
+    line_stride_ = RoundUp(pixels_.length(), Lanes<A>::kCount);
+    A* lines = lines_.Resize(size * line_stride_);
+    pixels_.Visit([&](const auto& image) {
+      Multiply(rows_, image, pixels_.length(),
+               Matrix<A>{lines, 0, line_stride_});
     });
-    across.Resize(pixels.length() * lanes);
-    Transpose<true>(&lines[0], line_stride, size, pixels.length(), &across[0],
-                    lanes);
+    A* across = lines_across_.Resize(pixels_.length() * lanes_);
+    Transpose<true>(lines, line_stride_, size, pixels_.length(), across,
+                    lanes_);
   }
 
-  // `across`, and other numbers as it has them, by pixel of the image.
-  Matrix<const A> ByPixel(const GlimpseShape& shape) const {
-    return {&across[0], pixels.columns().begin, shape.channels * lanes};
+  // The X pass, whose result is the glimpse.
+  void WriteGlimpse(GlimpseType<T>* glimpse) {
+    const int64_t row_size = shape_.columns * shape_.channels;
+    A* across = glimpse_across_.Resize(row_size * lanes_);
+    Multiply(columns_, LinesAcross(), column_stride(),
+             Matrix<A>{across, 0, column_stride()});
+    Transpose<false>(across, lanes_, row_size, rows_.size(), glimpse, row_size);
   }
 
-  FilterBank<A> columns, rows;
-  Pixels<T> pixels;
-  int64_t line_stride, lanes;
-  Buffer<A> lines, across;
+  // Adds the gradient with respect to the window, given that of the glimpse.
+  void AddWindowGrad(const GlimpseType<T>* grad, double* sum) {
+    const int64_t row_size = shape_.columns * shape_.channels;
+    A* across = glimpse_across_.Resize(row_size * lanes_);
+    Transpose<true>(grad, row_size, rows_.size(), row_size, across, lanes_);
+    const Matrix<const A> grad_across = {across, 0, column_stride()};
+
+    // The derivatives of F_X, against grad and the lines.
+    double* by_mu = by_mu_.ResizeZeroed(Max(rows_.size(), columns_.size()));
+    double* by_sigma =
+        by_sigma_.ResizeZeroed(Max(rows_.size(), columns_.size()));
+    Contract(columns_, grad_across, LinesAcross(), column_stride(), by_mu,
+             by_sigma);
+    AddAxis(by_mu, by_sigma, x_, 0, columns_.size(), &sum[kCenterX],
+            &sum[kSigmaX], &sum[kStrideX]);
+
+    // The derivatives of F_Y, against the gradient of the lines and the image.
+    by_mu_.ResizeZeroed(rows_.size());
+    by_sigma_.ResizeZeroed(rows_.size());
+    const A* grad_lines = GradLines(grad_across);
+    pixels_.Visit([&](const auto& image) {
+      Contract(rows_, Matrix<const A>{grad_lines, 0, line_stride_}, image,
+               pixels_.length(), by_mu, by_sigma);
+    });
+    AddAxis(by_mu, by_sigma, y_, first_, rows_.size(), &sum[kCenterY],
+            &sum[kSigmaY], &sum[kStrideY]);
+  }
 
  private:
-  int64_t current_ = -1;
+  // From one column to the next of `across` matrices.
+  int64_t column_stride() const { return shape_.channels * lanes_; }
+
+  Matrix<const A> LinesAcross() const {
+    return {&lines_across_[0], pixels_.columns().begin, column_stride()};
+  }
+
+  // The gradient with respect to the lines.
+  const A* GradLines(const Matrix<const A>& grad_across) {
+    const Range columns = pixels_.columns();
+    const int64_t length = columns.size() * shape_.channels;
+    A* across = grad_lines_across_.Resize(length * lanes_);
+    MultiplyTransposed(columns_, columns, grad_across, column_stride(),
+                       Matrix<A>{across, columns.begin, column_stride()});
+    A* lines = lines_.Resize(rows_.size() * line_stride_);
+    Transpose<false>(across, lanes_, length, rows_.size(), lines, line_stride_);
+    for (int64_t i = 0; i < rows_.size(); ++i) {
+      for (int64_t j = length; j < line_stride_; ++j) {
+        lines[i * line_stride_ + j] = 0;
+      }
+    }
+    return lines;
+  }
+
+  GlimpseShape shape_;
+  int64_t index_;
+  int64_t first_;
+  int64_t lanes_;  // The glimpse rows, padded to whole vectors.
+  int64_t line_stride_;
+  Axis x_, y_;
+  FilterBank<A> columns_, rows_;
+  Pixels<T> pixels_;
+  Buffer<A> lines_, lines_across_, glimpse_across_, grad_lines_across_;
+  Buffer<double> by_mu_, by_sigma_;
 };
 
 }  // namespace
@@ -124,29 +207,23 @@ template <typename T>
 void Glimpse(const GlimpseShape& shape, const T* images,
              const ComputeType<T>* window, GlimpseType<T>* glimpses,
              int64_t begin, int64_t end) {
-  typedef ComputeType<T> A;
   const int64_t blocks = CeilDiv(shape.rows, kGlimpseRows);
   const int64_t row_size = shape.columns * shape.channels;
-  Passes<T> passes;
-  Buffer<A> transposed;
+  Passes<T>& passes = Passes<T>::OfThread();
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t index = unit / blocks;
     const int64_t first = unit % blocks * kGlimpseRows;
     const int64_t size = Min(kGlimpseRows, shape.rows - first);
     GlimpseType<T>* glimpse =
         glimpses + (index * shape.rows + first) * row_size;
-    if (!IsFinite(window + index * kWindowSize)) {
+    if (IsFinite(window + index * kWindowSize)) {
+      passes.Read(shape, images, window, index, first, size, false);
+      passes.WriteGlimpse(glimpse);
+    } else {
       for (int64_t i = 0; i < size * row_size; ++i) {
-        FromCompute(static_cast<A>(NAN), glimpse + i);
+        FromCompute(static_cast<ComputeType<T>>(NAN), glimpse + i);
       }
-      continue;
     }
-    passes.Read(shape, images, window, index, first, size, false);
-    const int64_t lanes = passes.lanes;
-    transposed.Resize(row_size * lanes);
-    Multiply(passes.columns, passes.ByPixel(shape), shape.channels * lanes,
-             Matrix<A>{&transposed[0], 0, shape.channels * lanes});
-    Transpose<false>(&transposed[0], lanes, row_size, size, glimpse, row_size);
   }
 }
 
@@ -154,67 +231,19 @@ template <typename T>
 void GradWindow(const GlimpseShape& shape, const T* images,
                 const ComputeType<T>* window, const GlimpseType<T>* grad,
                 double* sums, int64_t begin, int64_t end) {
-  typedef ComputeType<T> A;
-  const int64_t blocks = CeilDiv(shape.rows, kGradWindowRows);
+  const int64_t blocks = CeilDiv(shape.rows, kGlimpseRows);
   const int64_t row_size = shape.columns * shape.channels;
-  Passes<T> passes;
-  Buffer<A> grad_across, lines_grad_across, lines_grad;
-  Buffer<double> by_mu, by_sigma;
+  Passes<T>& passes = Passes<T>::OfThread();
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t index = unit / blocks;
-    const int64_t first = unit % blocks * kGradWindowRows;
-    const int64_t size = Min(kGradWindowRows, shape.rows - first);
-    const A* w = window + index * kWindowSize;
+    const int64_t first = unit % blocks * kGlimpseRows;
+    const int64_t size = Min(kGlimpseRows, shape.rows - first);
+    const bool finite = IsFinite(window + index * kWindowSize);
     double* sum = sums + unit * kWindowSize;
-    for (int i = 0; i < kWindowSize; ++i) sum[i] = IsFinite(w) ? 0 : NAN;
-    if (!IsFinite(w)) continue;
-
-    passes.Read(shape, images, w - index * kWindowSize, index, first, size,
-                true);
-    const int64_t lanes = passes.lanes;
-    const int64_t length = passes.pixels.length();
-    const int64_t pixel_stride = shape.channels * lanes;
-    grad_across.Resize(row_size * lanes);
-    Transpose<true>(grad + (index * shape.rows + first) * row_size, row_size,
-                    size, row_size, &grad_across[0], lanes);
-    const Matrix<const A> by_column = {&grad_across[0], 0, pixel_stride};
-
-    // The derivatives of F_X, against grad and the lines.
-    by_mu.ResizeZeroed(shape.columns);
-    by_sigma.ResizeZeroed(shape.columns);
-    Contract(passes.columns, by_column, passes.ByPixel(shape), pixel_stride,
-             &by_mu[0], &by_sigma[0]);
-    for (int64_t m = 0; m < shape.columns; ++m) {
-      sum[kCenterX] += by_mu[m];
-      sum[kStrideX] += (m - 0.5 * (shape.columns - 1)) * by_mu[m];
-      sum[kSigmaX] += by_sigma[m];
-    }
-
-    // The derivatives of F_Y, against grad through F_X and the image.
-    lines_grad_across.Resize(length * lanes);
-    MultiplyTransposed(passes.columns, passes.pixels.columns(), by_column,
-                       pixel_stride,
-                       Matrix<A>{&lines_grad_across[0],
-                                 passes.pixels.columns().begin, pixel_stride});
-    lines_grad.ResizeZeroed(size * passes.line_stride);
-    Transpose<false>(&lines_grad_across[0], lanes,
-                     passes.pixels.columns().size() * shape.channels, size,
-                     &lines_grad[0], passes.line_stride);
-    by_mu.ResizeZeroed(size);
-    by_sigma.ResizeZeroed(size);
-    passes.pixels.Visit([&](const auto& image) {
-      Contract(passes.rows,
-               Matrix<const A>{&lines_grad[0], 0, passes.line_stride}, image,
-               length, &by_mu[0], &by_sigma[0]);
-    });
-    for (int64_t i = 0; i < size; ++i) {
-      sum[kCenterY] += by_mu[i];
-      sum[kStrideY] += (first + i - 0.5 * (shape.rows - 1)) * by_mu[i];
-      sum[kSigmaY] += by_sigma[i];
-    }
-    // The floor of sigma is flat.
-    if (w[kSigmaX] < kMinSigma) sum[kSigmaX] = 0;
-    if (w[kSigmaY] < kMinSigma) sum[kSigmaY] = 0;
+    for (int i = 0; i < kWindowSize; ++i) sum[i] = finite ? 0 : NAN;
+    if (!finite) continue;
+    passes.Read(shape, images, window, index, first, size, true);
+    passes.AddWindowGrad(grad + (index * shape.rows + first) * row_size, sum);
   }
 }
 

@@ -23,7 +23,6 @@ struct BFloat16 {
 
 // A unit of Glimpse or GradWindow is so many rows of one glimpse.
 constexpr int64_t kGlimpseRows = 32;
-constexpr int64_t kGradWindowRows = 32;
 
 // A unit of GradImages is a tile of one image: so many rows, by as many pixels
 // as hold so many numbers.
