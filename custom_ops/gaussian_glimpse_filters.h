@@ -75,11 +75,14 @@ class FilterBank {
     for (int f = 0; f < (derivatives ? kFilters : 1); ++f) {
       filters_[f].Resize(numbers_);
     }
+    // One step for all rows, then the next: a processor that looks ahead works
+    // on several rows at a time.
+    for (int64_t i = 0; i < size; ++i) Exponentiate(i);
     for (int64_t i = 0; i < size; ++i) {
       if (derivatives) {
-        BuildRow<true>(i);
+        Differentiate(i);
       } else {
-        BuildRow<false>(i);
+        Normalise(i);
       }
     }
   }
@@ -101,10 +104,26 @@ class FilterBank {
     int64_t offset;  // In each filter.
   };
 
+  // With t = a - nearest, the exponent of pixel a less its largest value is
+  // -t (t + 2 (nearest - mu)) / (2 sigma^2). The second term comes as the sum
+  // of two numbers, as t may cancel the first.
+  struct Exponent {
+    A high;
+    A low;
+    A first_tap;
+    A past_tap;
+
+    Vector<A> T(int64_t k) const {
+      return LaneNumbers<A>::All() + (first_tap + static_cast<A>(k));
+    }
+    Vector<A> Q(Vector<A> t) const { return t * ((t + high) + low); }
+  };
+
   // Finds the taps whose weight is above exp(-sigmas^2 / 2) times that of the
   // pixel nearest to mu, and puts each row in terms of that pixel.
   void FindTaps(const Axis& axis, int64_t first, double sigmas) {
     rows_.Resize(size_);
+    exponents_.Resize(size_);
     nearest_.Resize(size_);
     offset_of_mu_.Resize(size_);
     below_.Resize(size_);
@@ -131,6 +150,12 @@ class FilterBank {
     support_ = {axis.length, 0};
     numbers_ = 0;
     for (int64_t i = 0; i < size_; ++i) {
+      const double twice = Clip(2 * offset_of_mu_[i], -Lanes<A>::kMaxOffset,
+                                Lanes<A>::kMaxOffset);
+      const A high = static_cast<A>(twice);
+      exponents_[i] = {high, static_cast<A>(twice - high),
+                       static_cast<A>(-below_[i]),
+                       static_cast<A>(above_[i] + 1)};
       const Range taps = {static_cast<int64_t>(nearest_[i] - below_[i]),
                           static_cast<int64_t>(nearest_[i] + above_[i]) + 1};
       rows_[i] = {taps, numbers_};
@@ -140,70 +165,59 @@ class FilterBank {
     }
   }
 
-  // With t = a - nearest, the exponent less its largest value is
-  // -t (t + 2 (nearest - mu)) / (2 sigma^2). The second term comes as the sum
-  // of two numbers, as t may cancel the first.
-  template <bool kDerivatives>
-  void BuildRow(int64_t i) {
+  // Writes the weights of a row, not normalised: the nearest pixel weighs one.
+  void Exponentiate(int64_t i) {
     typedef Vector<A> V;
-    const double twice =
-        Clip(2 * offset_of_mu_[i], -Lanes<A>::kMaxOffset, Lanes<A>::kMaxOffset);
-    const A high = static_cast<A>(twice);
-    const A low = static_cast<A>(twice - high);
+    const Exponent e = exponents_[i];
     const A scale = static_cast<A>(-0.5 / (sigma_ * sigma_));
-    const A past_tap = static_cast<A>(above_[i] + 1);
-    const V start = LaneNumbers<A>::All() - static_cast<A>(below_[i]);
+    A* weight = &filters_[kWeight][rows_[i].offset];
+    for (int64_t k = 0; k < rows_[i].taps.size(); k += kCount) {
+      const V t = e.T(k);
+      V exponent = e.Q(t) * scale;
+      exponent = exponent > A{-60} ? exponent : V{} - A{60};
+      Store(weight + k, t < e.past_tap ? Exp(exponent) : V{});
+    }
+  }
+
+  void Normalise(int64_t i) {
+    typedef Vector<A> V;
     const int64_t size = rows_[i].taps.size();
     A* weight = &filters_[kWeight][rows_[i].offset];
+    V total = Load(weight);
+    for (int64_t k = kCount; k < size; k += kCount) total += Load(weight + k);
+    const V normaliser = A{1} / SumLanes<A>(total);
+    for (int64_t k = 0; k < size; k += kCount) {
+      Store(weight + k, Load(weight + k) * normaliser);
+    }
+  }
 
+  // Normalises a row, and writes its derivatives: centred moments.
+  void Differentiate(int64_t i) {
+    typedef Vector<A> V;
+    const Exponent e = exponents_[i];
+    const int64_t size = rows_[i].taps.size();
+    A* weight = &filters_[kWeight][rows_[i].offset];
     V total = {}, total_t = {}, total_q = {};
-    for (int64_t a = 0; a < size; a += kCount) {
-      const V t = start + static_cast<A>(a);
-      const V q = t * ((t + high) + low);
-      V exponent = q * scale;
-      exponent = exponent > A{-60} ? exponent : V{} - A{60};
-      const V w = t < past_tap ? Exp(exponent) : V{};
-      Store(weight + a, w);
+    for (int64_t k = 0; k < size; k += kCount) {
+      const V t = e.T(k);
+      const V w = Load(weight + k);
       total += w;
-      if (kDerivatives) {
-        total_t += w * t;
-        total_q += w * q;
-      }
+      total_t += w * t;
+      total_q += w * e.Q(t);
     }
-
-    // The nearest pixel weighs one.
-    const A normaliser = A{1} / SumLanes<A>(total)[0];
-    if (!kDerivatives) {
-      for (int64_t a = 0; a < size; a += kCount) {
-        Store(weight + a, Load(weight + a) * normaliser);
-      }
-      return;
-    }
-    // What rounding left of the centred moments would weigh the mean level of
-    // the image, so a second pass takes it out.
+    const V normaliser = A{1} / SumLanes<A>(total);
     const V mean_t = SumLanes<A>(total_t) * normaliser;
     const V mean_q = SumLanes<A>(total_q) * normaliser;
-    V rest_t = {}, rest_q = {};
-    for (int64_t a = 0; a < size; a += kCount) {
-      const V t = start + static_cast<A>(a);
-      const V q = t * ((t + high) + low);
-      const V w = Load(weight + a) * normaliser;
-      Store(weight + a, w);
-      rest_t += w * (t - mean_t);
-      rest_q += w * (q - mean_q);
-    }
-    rest_t = SumLanes<A>(rest_t);
-    rest_q = SumLanes<A>(rest_q);
     const A by_mu = static_cast<A>(1 / (sigma_ * sigma_));
     const A by_sigma = static_cast<A>(1 / (sigma_ * sigma_ * sigma_));
     A* weight_by_mu = &filters_[kByMu][rows_[i].offset];
     A* weight_by_sigma = &filters_[kBySigma][rows_[i].offset];
-    for (int64_t a = 0; a < size; a += kCount) {
-      const V t = start + static_cast<A>(a);
-      const V q = t * ((t + high) + low);
-      const V w = Load(weight + a);
-      Store(weight_by_mu + a, w * ((t - mean_t) - rest_t) * by_mu);
-      Store(weight_by_sigma + a, w * ((q - mean_q) - rest_q) * by_sigma);
+    for (int64_t k = 0; k < size; k += kCount) {
+      const V t = e.T(k);
+      const V w = Load(weight + k) * normaliser;
+      Store(weight + k, w);
+      Store(weight_by_mu + k, w * (t - mean_t) * by_mu);
+      Store(weight_by_sigma + k, w * (e.Q(t) - mean_q) * by_sigma);
     }
   }
 
@@ -212,6 +226,7 @@ class FilterBank {
   double sigma_ = 0;
   Range support_ = {0, 0};
   Buffer<Row> rows_;
+  Buffer<Exponent> exponents_;
   Buffer<double> nearest_;       // By row: the pixel nearest to mu,
   Buffer<double> offset_of_mu_;  // that pixel less mu,
   Buffer<double> below_;         // and how many taps lie before it

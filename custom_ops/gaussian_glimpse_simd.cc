@@ -17,39 +17,40 @@ namespace ratm {
 namespace RATM_SIMD {
 namespace {
 
-// The pixels of an image under the columns of a window.
+// The pixels of an image under the columns of a window, with those around them
+// that make the rows whole vectors, aligned if they can be.
 template <typename T>
 class Pixels {
  public:
   typedef ComputeType<T> A;
   static constexpr int kCount = Lanes<A>::kCount;
 
-  // A vector must fit the rows: they take in some more pixels, or lie in a
-  // padded copy where a whole image row is shorter than a vector.
   void Read(const GlimpseShape& shape, const T* image, Range columns,
             Range rows) {
-    const int64_t needed = Min(CeilDiv(kCount, shape.channels), shape.width);
     columns_ = columns;
-    columns_.begin = Max(Min(columns.begin, columns.end - needed), int64_t{0});
-    columns_.end = Max(columns.end, columns_.begin + needed);
-    length_ = columns_.size() * shape.channels;
+    begin_ = columns.begin * shape.channels;
+    size_ = columns.size() * shape.channels;
     const int64_t stride = shape.width * shape.channels;
-    image_ = {image + columns_.begin * shape.channels, 0, stride};
+    const int64_t address = reinterpret_cast<uintptr_t>(image) / sizeof(T);
+    const bool aligned = address % kCount == 0 && stride % kCount == 0;
+    int64_t begin = aligned ? begin_ / kCount * kCount : begin_;
+    const int64_t end =
+        Min(begin + RoundUp(begin_ + size_ - begin, kCount), stride);
+    begin = Max(Min(begin, end - kCount), int64_t{0});
+    begin_ -= begin;
+    length_ = end - begin;
+    image_ = {image + begin, 0, stride};
     copied_ = length_ < kCount;
-    if (!copied_) return;
-    copy_ = {buffer_.ResizeZeroed(rows.size() * kCount), rows.begin, kCount};
-    for (int64_t h = rows.begin; h < rows.end; ++h) {
-      for (int64_t j = 0; j < length_; ++j) {
-        buffer_[(h - rows.begin) * kCount + j] = ToCompute(image_.row(h)[j]);
-      }
-    }
-    length_ = kCount;
+    if (copied_) Copy(rows);
   }
-
-  Range columns() const { return columns_; }
 
   // The numbers in each row, at least a vector of them.
   int64_t length() const { return length_; }
+
+  // Of those, the ones under the window.
+  Range columns() const { return columns_; }
+  int64_t begin() const { return begin_; }
+  int64_t size() const { return size_; }
 
   // Calls f(matrix) for the rows of the image.
   template <typename F>
@@ -62,8 +63,19 @@ class Pixels {
   }
 
  private:
+  // An image row shorter than a vector is read from a padded copy.
+  void Copy(Range rows) {
+    copy_ = {buffer_.ResizeZeroed(rows.size() * kCount), rows.begin, kCount};
+    for (int64_t h = rows.begin; h < rows.end; ++h) {
+      for (int64_t j = 0; j < length_; ++j) {
+        buffer_[(h - rows.begin) * kCount + j] = ToCompute(image_.row(h)[j]);
+      }
+    }
+    length_ = kCount;
+  }
+
   Range columns_;
-  int64_t length_;
+  int64_t begin_, size_, length_;
   bool copied_;
   Matrix<const T> image_;
   Matrix<const A> copy_;
@@ -122,9 +134,9 @@ class Passes {
       Multiply(rows_, image, pixels_.length(),
                Matrix<A>{lines, 0, line_stride_});
     });
-    A* across = lines_across_.Resize(pixels_.length() * lanes_);
-    Transpose<true>(lines, line_stride_, size, pixels_.length(), across,
-                    lanes_);
+    A* across = lines_across_.Resize(pixels_.size() * lanes_);
+    Transpose<true>(lines + pixels_.begin(), line_stride_, size, pixels_.size(),
+                    across, lanes_);
   }
 
   // The X pass, whose result is the glimpse.
@@ -174,18 +186,13 @@ class Passes {
 
   // The gradient with respect to the lines.
   const A* GradLines(const Matrix<const A>& grad_across) {
-    const Range columns = pixels_.columns();
-    const int64_t length = columns.size() * shape_.channels;
-    A* across = grad_lines_across_.Resize(length * lanes_);
-    MultiplyTransposed(columns_, columns, grad_across, column_stride(),
-                       Matrix<A>{across, columns.begin, column_stride()});
-    A* lines = lines_.Resize(rows_.size() * line_stride_);
-    Transpose<false>(across, lanes_, length, rows_.size(), lines, line_stride_);
-    for (int64_t i = 0; i < rows_.size(); ++i) {
-      for (int64_t j = length; j < line_stride_; ++j) {
-        lines[i * line_stride_ + j] = 0;
-      }
-    }
+    A* across = grad_lines_across_.Resize(pixels_.size() * lanes_);
+    MultiplyTransposed(
+        columns_, pixels_.columns(), grad_across, column_stride(),
+        Matrix<A>{across, pixels_.columns().begin, column_stride()});
+    A* lines = lines_.ResizeZeroed(rows_.size() * line_stride_);
+    Transpose<false>(across, lanes_, pixels_.size(), rows_.size(),
+                     lines + pixels_.begin(), line_stride_);
     return lines;
   }
 
