@@ -84,12 +84,15 @@ double WindowCost(const GlimpseShape& shape, const A* window) {
   int64_t sampled = 0;
   for (int64_t i = 0; i < windows; i += step, ++sampled) {
     const A* w = window + i * kWindowSize;
-    const double taps = extent(1, w[kSigmaY], 0, shape.height);
+    const double taps_y = extent(1, w[kSigmaY], 0, shape.height);
+    const double taps_x = extent(1, w[kSigmaX], 0, shape.width);
     const double width =
         extent(shape.columns, w[kSigmaX], w[kStrideX], shape.width);
-    cost += shape.rows * (taps + shape.columns) * width * shape.channels / 16;
+    const double products =
+        shape.rows * (taps_y * width + taps_x * shape.columns);
+    cost += 0.03 * products * shape.channels;
   }
-  return cost / sampled + 2000;
+  return cost / sampled + 25 * (shape.rows + shape.columns) + 200;
 }
 
 // Calls work(begin, end) over all units. They do not know of each other, so
@@ -138,11 +141,11 @@ struct GaussianGlimpseGradWindow<CPUDevice, T> {
     }
     const int64_t blocks = CeilDiv(shape.rows, kGlimpseRows);
     std::vector<double> sums(windows * blocks * kWindowSize);
-    ForUnits(context, windows * blocks, 4 * WindowCost(shape, window) / blocks,
-             [&](int64_t begin, int64_t end) {
-               run(shape, Simd(images), window, Simd(grad), sums.data(), begin,
-                   end);
-             });
+    ForUnits(
+        context, windows * blocks, 2.2 * WindowCost(shape, window) / blocks,
+        [&](int64_t begin, int64_t end) {
+          run(shape, Simd(images), window, Simd(grad), sums.data(), begin, end);
+        });
     for (int64_t i = 0; i < windows; ++i) {
       for (int j = 0; j < kWindowSize; ++j) {
         double total = 0;

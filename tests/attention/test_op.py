@@ -128,6 +128,45 @@ def test_half_pixel_ties_of_sharp_windows(implementation):
     )
 
 
+@pytest.mark.parametrize("dtype", [tf.uint8, tf.float32, tf.float64])
+@pytest.mark.parametrize("width", [64, 77])
+def test_rows_that_start_anywhere(fused, width, dtype):
+    """Rows are read as whole vectors, aligned where their stride allows it."""
+    shape = [1, 40, width, 1]
+    images = random_images(shape, dtype)
+    for center in (0, 3.3, 9.1, width - 12.4, width - 1):
+        for columns in (1, 5, 20):
+            window = [[[center, 20, 1, 2, 1.1, 1.5]]]
+            check(images, tf.cast(window, window_dtype(dtype)), (7, columns), "fused")
+
+
+@pytest.mark.parametrize(
+    "sigma,stride,size",
+    [(40, 0.5, (67, 33)), (30, -3, (33, 65)), (1, -20, (9, 8)), (6, 0, (3, 40))],
+)
+def test_neighbours_that_share_all_some_or_none_of_their_taps(
+    fused, sigma, stride, size
+):
+    images = random_images([1, 211, 190, 3], tf.float64)
+    window = tf.constant([[[100.2, 95.7, sigma, sigma, stride, stride]]], tf.float64)
+    check(images, window, size, "fused")
+    images, window = tf.cast(images, tf.float32), tf.cast(window, tf.float32)
+    expected = reference.glimpse(images.numpy(), window.numpy(), size)
+    assert_close(gaussian_glimpse(images, window, size, "fused"), expected, 1e-6)
+
+
+def test_pixels_off_the_window_do_not_count(fused):
+    images = random_images([1, 64, 64, 1], tf.float32).numpy()
+    window = tf.constant([[[20.3, 30.2, 0.7, 0.7, 1.0, 1.0]]])
+    grad = tf.ones([1, 1, 4, 4, 1])
+    expected = run(tf.constant(images), window, (4, 4), "fused", grad)
+    images[:, :24], images[:, 37:] = np.nan, np.nan
+    images[:, :, :14], images[:, :, 27:] = 1e30, -1e30
+    actual = run(tf.constant(images), window, (4, 4), "fused", grad)
+    for a, e in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(a, e)
+
+
 @pytest.mark.slow
 def test_large_frame(implementation):
     shape = [1, 1080, 1920, 3]
