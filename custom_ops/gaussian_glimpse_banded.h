@@ -7,6 +7,7 @@
 #define RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BANDED_H_
 
 #include <cstdint>
+#include <type_traits>
 
 #include "custom_ops/gaussian_glimpse_filters.h"
 #include "custom_ops/gaussian_glimpse_simd.h"
