@@ -1,0 +1,836 @@
+// The arithmetic of the CUDA functors: what a block of threads does with one
+// unit of work. It is plain C++, so that it also runs, and is tested, where
+// there is no GPU.
+//
+// A Work says how many units there are and, called with one of them, does it in
+// phases: block.Phase(f) calls f(thread) for all threads of the block and waits
+// for them. What outlives a phase lies in the shared memory of the block. Sums
+// are taken in an order that depends on the shape and the window alone.
+
+#ifndef RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BLOCKS_H_
+#define RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BLOCKS_H_
+
+#include <math.h>
+
+#include <cstdint>
+
+#include "custom_ops/gaussian_glimpse.h"
+
+#if defined(__CUDACC__)
+#define RATM_DEVICE __device__
+#define RATM_HOST_DEVICE __host__ __device__
+#define RATM_PRAGMA(X) _Pragma(#X)
+#define RATM_UNROLL(N) RATM_PRAGMA(unroll N)
+#else
+#define RATM_DEVICE
+#define RATM_HOST_DEVICE
+#define RATM_UNROLL(N)
+#endif
+
+namespace ratm {
+namespace blocks {
+
+constexpr int kThreads = 128;
+
+// A tile of a glimpse: so many rows, of at most so many columns or channels,
+// and so many numbers a row.
+constexpr int kTileRows = 8;
+constexpr int kTileSide = 32;
+constexpr int kTileNumbers = 64;
+// What the lines of a tile may take of shared memory, of which a block has 48
+// KiB without asking for more.
+constexpr int kLinesBytes = 12 << 10;
+// The threads that sum up one filter, and the rows read with one weight.
+constexpr int kLanes = 8;
+constexpr int kRowPair = 2;
+// Pixels between the taps of two columns are read too if no more than these.
+constexpr int64_t kMaxGap = 32;
+// A tile of an image: so many rows, of a number for each thread.
+constexpr int kImageRows = 32;
+
+template <typename A>
+struct Precision;
+
+template <>
+struct Precision<float> {
+  // Taps further from mu than so many sigmas weigh less than the rounding.
+  static constexpr double kReach = 6;
+  static constexpr double kMaxOffset = 1e30;
+};
+
+template <>
+struct Precision<double> {
+  static constexpr double kReach = 9;
+  static constexpr double kMaxOffset = 1e100;
+};
+
+RATM_HOST_DEVICE constexpr int64_t CeilDiv(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+template <typename T>
+RATM_HOST_DEVICE constexpr T Min(T a, T b) {
+  return b < a ? b : a;
+}
+
+template <typename T>
+RATM_HOST_DEVICE constexpr T Max(T a, T b) {
+  return a < b ? b : a;
+}
+
+RATM_DEVICE inline double Clip(double x, double low, double high) {
+  return Min(Max(x, low), high);
+}
+
+// The pixels [begin, end), or the filters.
+struct Range {
+  int64_t begin;
+  int64_t end;
+
+  RATM_DEVICE int64_t size() const { return end - begin; }
+  RATM_DEVICE bool contains(int64_t i) const { return begin <= i && i < end; }
+  RATM_DEVICE bool overlaps(Range other) const {
+    return begin < other.end && other.begin < end;
+  }
+};
+
+// One axis of a window.
+struct Axis {
+  double center;
+  double sigma;
+  double stride;
+  int64_t size;    // Gaussians.
+  int64_t length;  // Pixels.
+};
+
+template <typename A>
+RATM_DEVICE Axis XAxis(const GlimpseShape& shape, const A* window) {
+  return {window[kCenterX], window[kSigmaX], window[kStrideX], shape.columns,
+          shape.width};
+}
+
+template <typename A>
+RATM_DEVICE Axis YAxis(const GlimpseShape& shape, const A* window) {
+  return {window[kCenterY], window[kSigmaY], window[kStrideY], shape.rows,
+          shape.height};
+}
+
+template <typename A>
+RATM_DEVICE bool IsFinite(const A* window) {
+  A product = 0;  // Stays zero unless a factor is NaN or infinite.
+  for (int i = 0; i < kWindowSize; ++i) product *= window[i];
+  return product == 0;
+}
+
+// One row of a filter bank. With t = a - nearest, the exponent less its largest
+// value is -q / (2 sigma^2), q = t (t + 2 (nearest - mu)). The second term
+// comes as the sum of two numbers, as t may cancel the first.
+template <typename A>
+struct Filter {
+  Range taps;
+  int64_t nearest;  // The pixel nearest to mu.
+  A high;
+  A low;
+  A scale;
+  A normaliser;
+  A mean_t;
+  A mean_q;
+  A by_mu;
+  A by_sigma;
+
+  RATM_DEVICE A t(int64_t a) const { return static_cast<A>(a - nearest); }
+  RATM_DEVICE A q(A t) const { return t * ((t + high) + low); }
+  RATM_DEVICE A Exponential(A q) const { return exp(q * scale); }
+  RATM_DEVICE A Weight(int64_t a) const {
+    return Exponential(q(t(a))) * normaliser;
+  }
+};
+
+// The weight of a tap, and its derivatives by mu and sigma.
+template <typename A>
+struct Weights {
+  A weight;
+  A by_mu;
+  A by_sigma;
+
+  RATM_DEVICE Weights(const Filter<A>& filter, int64_t a) {
+    const A t = filter.t(a);
+    const A q = filter.q(t);
+    weight = filter.Exponential(q) * filter.normaliser;
+    by_mu = weight * (t - filter.mean_t) * filter.by_mu;
+    by_sigma = weight * (q - filter.mean_q) * filter.by_sigma;
+  }
+};
+
+// Finds the taps whose weight is above exp(-kReach^2 / 2) times that of the
+// pixel nearest to mu, and puts the filter in terms of that pixel.
+template <typename A>
+RATM_DEVICE Filter<A> Locate(const Axis& axis, int64_t i) {
+  const double sigma = Clip(axis.sigma, kMinSigma, 1e100);
+  const double step = i - 0.5 * (axis.size - 1);
+  const double mu = Clip(axis.center + step * axis.stride, -1e100, 1e100);
+  const double last = axis.length - 1;
+  const double nearest = nearbyint(Clip(mu, 0, last));
+  const double offset = nearest - mu;
+  const double distance = fabs(offset);
+  const double reach = Precision<A>::kReach * sigma;
+  // mu - radius and mu + radius, from the nearest pixel, uncancelled.
+  const double radius = sqrt(distance * distance + reach * reach);
+  const double outer = radius + distance;
+  const double inner = reach * (reach / outer);
+  const double below = offset < 0 ? inner : outer;
+  const double above = offset < 0 ? outer : inner;
+  const double twice =
+      Clip(2 * offset, -Precision<A>::kMaxOffset, Precision<A>::kMaxOffset);
+  Filter<A> filter;
+  filter.taps.begin =
+      static_cast<int64_t>(nearest - floor(Min(below, nearest)));
+  filter.taps.end =
+      static_cast<int64_t>(nearest + floor(Min(above, last - nearest))) + 1;
+  filter.nearest = static_cast<int64_t>(nearest);
+  filter.high = static_cast<A>(twice);
+  filter.low = static_cast<A>(twice - filter.high);
+  filter.scale = static_cast<A>(-0.5 / (sigma * sigma));
+  filter.by_mu = static_cast<A>(1 / (sigma * sigma));
+  filter.by_sigma = static_cast<A>(1 / (sigma * sigma * sigma));
+  return filter;
+}
+
+// Partial sums over the taps of a filter: of the exponentials and, for the
+// derivatives, of their products with t and q. In double, as what rounding
+// left of the centred moments would weigh the mean level of the image.
+template <int kMoments>
+using Moments = double[kLanes][kMoments];
+
+// Fills filters[0, size), filter i being what locate(i) finds, normalised.
+template <int kMoments, typename Block, typename A, typename F>
+RATM_DEVICE void BuildFilters(const Block& block, int64_t size, F locate,
+                              Filter<A>* filters, Moments<kMoments>* moments) {
+  block.Phase([&](int thread) {
+    for (int64_t i = thread; i < size; i += kThreads) filters[i] = locate(i);
+  });
+  block.Phase([&](int thread) {
+    for (int64_t item = thread; item < size * kLanes; item += kThreads) {
+      const Filter<A>& filter = filters[item / kLanes];
+      const int64_t lane = item % kLanes;
+      double sums[kMoments] = {};
+      for (int64_t a = filter.taps.begin + lane; a < filter.taps.end;
+           a += kLanes) {
+        const A t = filter.t(a);
+        const A q = filter.q(t);
+        const double weight = filter.Exponential(q);
+        sums[0] += weight;
+        if constexpr (kMoments > 1) {
+          sums[1] += weight * t;
+          sums[2] += weight * q;
+        }
+      }
+      for (int j = 0; j < kMoments; ++j) {
+        moments[item / kLanes][lane][j] = sums[j];
+      }
+    }
+  });
+  block.Phase([&](int thread) {
+    for (int64_t i = thread; i < size; i += kThreads) {
+      double sums[kMoments] = {};
+      for (int lane = 0; lane < kLanes; ++lane) {
+        for (int j = 0; j < kMoments; ++j) sums[j] += moments[i][lane][j];
+      }
+      filters[i].normaliser = static_cast<A>(1 / sums[0]);
+      if constexpr (kMoments > 1) {
+        filters[i].mean_t = static_cast<A>(sums[1] / sums[0]);
+        filters[i].mean_q = static_cast<A>(sums[2] / sums[0]);
+      }
+    }
+  });
+}
+
+// The filters of one axis, from the leftmost (or topmost) mu on. Both ends of
+// their taps grow with mu.
+template <typename A>
+struct Bank {
+  const Filter<A>* filters;
+  int64_t size;
+  bool reversed;
+
+  RATM_DEVICE Range taps(int64_t place) const {
+    return filters[reversed ? size - 1 - place : place].taps;
+  }
+
+  RATM_DEVICE Range support() const {
+    return {taps(0).begin, taps(size - 1).end};
+  }
+
+  // The next pixels from `begin` on that filters see, up to a gap wider than
+  // max_gap and at most max_size of them; none if there are no more.
+  RATM_DEVICE Range NextRun(int64_t begin, int64_t max_size,
+                            int64_t max_gap) const {
+    Range run = {0, 0};
+    for (int64_t place = 0; place < size; ++place) {
+      const Range seen = taps(place);
+      if (seen.end <= begin) continue;
+      if (run.size() == 0) {
+        run = {Max(seen.begin, begin), seen.end};
+      } else if (seen.begin - run.end > max_gap) {
+        break;
+      }
+      run.end = Max(run.end, seen.end);
+    }
+    run.end = Min(run.end, run.begin + max_size);
+    return run;
+  }
+
+  // The filters whose taps overlap these pixels.
+  RATM_DEVICE Range Seeing(Range pixels) const {
+    const int64_t begin =
+        FirstPlace([&](Range seen) { return seen.end > pixels.begin; });
+    const int64_t end =
+        Max(begin,
+            FirstPlace([&](Range seen) { return seen.begin >= pixels.end; }));
+    return reversed ? Range{size - end, size - begin} : Range{begin, end};
+  }
+
+ private:
+  // The first place where a condition that stays true holds.
+  template <typename F>
+  RATM_DEVICE int64_t FirstPlace(F holds) const {
+    int64_t begin = 0, end = size;
+    while (begin < end) {
+      const int64_t middle = (begin + end) / 2;
+      if (holds(taps(middle))) {
+        end = middle;
+      } else {
+        begin = middle + 1;
+      }
+    }
+    return begin;
+  }
+};
+
+// How glimpses are cut into tiles of equal size, the last ones excepted.
+struct Tiling {
+  int64_t channels;
+  int64_t columns;
+  int64_t rows;
+  int64_t channel_tiles;
+  int64_t column_tiles;
+  int64_t row_tiles;
+
+  explicit Tiling(const GlimpseShape& shape) {
+    const auto cut = [](int64_t size, int64_t most, int64_t* tiles) {
+      *tiles = CeilDiv(size, most);
+      return size > 0 ? CeilDiv(size, *tiles) : 1;
+    };
+    channels = cut(shape.channels, kTileSide, &channel_tiles);
+    columns =
+        cut(shape.columns, Min<int64_t>(kTileSide, kTileNumbers / channels),
+            &column_tiles);
+    rows = cut(shape.rows, kTileRows, &row_tiles);
+  }
+
+  RATM_HOST_DEVICE int64_t tiles() const {
+    return channel_tiles * column_tiles * row_tiles;
+  }
+};
+
+// The numbers of a glimpse from (row, column, channel) on.
+struct Tile {
+  int64_t window;
+  int64_t row;
+  int64_t column;
+  int64_t channel;
+  int rows;
+  int columns;
+  int channels;
+
+  RATM_DEVICE Tile(const GlimpseShape& shape, const Tiling& tiling,
+                   int64_t unit) {
+    window = unit / tiling.tiles();
+    channel = unit % tiling.channel_tiles * tiling.channels;
+    unit /= tiling.channel_tiles;
+    column = unit % tiling.column_tiles * tiling.columns;
+    unit /= tiling.column_tiles;
+    row = unit % tiling.row_tiles * tiling.rows;
+    channels = Min(tiling.channels, shape.channels - channel);
+    columns = Min(tiling.columns, shape.columns - column);
+    rows = Min(tiling.rows, shape.rows - row);
+  }
+
+  RATM_DEVICE int numbers() const { return columns * channels; }
+
+  // Where a number of the tile lies in the glimpses.
+  RATM_DEVICE int64_t Index(const GlimpseShape& shape, int64_t i,
+                            int64_t number) const {
+    const int64_t m = column + number / channels;
+    return ((window * shape.rows + row + i) * shape.columns + m) *
+               shape.channels +
+           channel + number % channels;
+  }
+};
+
+// The lines of a tile: the image rows summed up by kFilters filters for each
+// glimpse row (F_Y and, of three, its derivatives), over the pixels that its
+// columns see, so many numbers at a time.
+template <typename A, int kFilters>
+struct Lines {
+  static constexpr int kNumbers =
+      kLinesBytes / (kFilters * kTileRows * static_cast<int>(sizeof(A)));
+  static constexpr int kTaps = 64 / kFilters;
+
+  Filter<A> filters[kTileRows + kTileSide];  // Of rows, then of columns.
+  Moments<kFilters> moments[kTileRows + kTileSide];
+  alignas(16) A weights[kTaps][kFilters][kTileRows];
+  A numbers[kFilters][kTileRows][kNumbers];
+
+  // Calls use(thread, i, number, pixels) for the numbers of the tile, for rows
+  // i and i + 1 at once (numbers of rows past the tile are zero), each time
+  // that the lines over some pixels are there. A number meets one thread only.
+  template <typename Block, typename T, typename Use>
+  RATM_DEVICE void Read(const Block& block, const GlimpseShape& shape,
+                        const Tile& tile, const T* image, const A* window,
+                        Use use) {
+    const Axis x_axis = XAxis(shape, window);
+    const Axis y_axis = YAxis(shape, window);
+    const auto locate = [&](int64_t i) {
+      return i < tile.rows ? Locate<A>(y_axis, tile.row + i)
+                           : Locate<A>(x_axis, tile.column + i - tile.rows);
+    };
+    BuildFilters<kFilters>(block, tile.rows + tile.columns, locate, filters,
+                           moments);
+    const Bank<A> rows = {filters, tile.rows, y_axis.stride < 0};
+    const Bank<A> columns = {filters + tile.rows, tile.columns,
+                             x_axis.stride < 0};
+    const auto next_pixels = [&](int64_t begin) {
+      return columns.NextRun(begin, kNumbers / tile.channels, kMaxGap);
+    };
+    const auto next_taps = [&](int64_t begin) {
+      return rows.NextRun(begin, kTaps, 0);
+    };
+    for (Range pixels = next_pixels(0); pixels.size() > 0;
+         pixels = next_pixels(pixels.end)) {
+      bool first = true;
+      for (Range taps = next_taps(0); taps.size() > 0;
+           taps = next_taps(taps.end)) {
+        block.Phase([&](int thread) { Weigh(thread, tile, taps); });
+        block.Phase([&](int thread) {
+          SumRows(thread, shape, tile, image, pixels, taps, first);
+        });
+        first = false;
+      }
+      block.Phase([&](int thread) {
+        constexpr int kPairs = kTileRows / kRowPair;
+        const int items = tile.numbers() * kPairs;
+        for (int item = thread; item < items; item += kThreads) {
+          use(thread, item / tile.numbers() * kRowPair, item % tile.numbers(),
+              pixels);
+        }
+      });
+    }
+  }
+
+  RATM_DEVICE const Filter<A>& column(const Tile& tile, int number) const {
+    return filters[tile.rows + number / tile.channels];
+  }
+
+ private:
+  RATM_DEVICE void Weigh(int thread, const Tile& tile, Range taps) {
+    for (int item = thread; item < taps.size() * kTileRows; item += kThreads) {
+      const int i = item % kTileRows;
+      const int h = item / kTileRows;
+      const bool seen =
+          i < tile.rows && filters[i].taps.contains(taps.begin + h);
+      if constexpr (kFilters == 1) {
+        weights[h][0][i] = seen ? filters[i].Weight(taps.begin + h) : 0;
+      } else {
+        const Weights<A> w(filters[seen ? i : 0], taps.begin + h);
+        weights[h][0][i] = seen ? w.weight : 0;
+        weights[h][1][i] = seen ? w.by_mu : 0;
+        weights[h][2][i] = seen ? w.by_sigma : 0;
+      }
+    }
+  }
+
+  template <typename T>
+  RATM_DEVICE void SumRows(int thread, const GlimpseShape& shape,
+                           const Tile& tile, const T* image, Range pixels,
+                           Range taps, bool first) {
+    const int64_t row_stride = shape.width * shape.channels;
+    const int length = pixels.size() * tile.channels;
+    const int height = taps.size();
+    for (int number = thread; number < length; number += kThreads) {
+      const T* x = image + taps.begin * row_stride +
+                   (pixels.begin + number / tile.channels) * shape.channels +
+                   tile.channel + number % tile.channels;
+      A sums[kFilters][kTileRows] = {};
+      RATM_UNROLL(8)
+      for (int h = 0; h < height; ++h) {
+        const A pixel = static_cast<A>(x[h * row_stride]);
+        RATM_UNROLL(kFilters)
+        for (int f = 0; f < kFilters; ++f) {
+          RATM_UNROLL(kTileRows)
+          for (int i = 0; i < kTileRows; ++i) {
+            sums[f][i] += weights[h][f][i] * pixel;
+          }
+        }
+      }
+      RATM_UNROLL(kFilters)
+      for (int f = 0; f < kFilters; ++f) {
+        RATM_UNROLL(kTileRows)
+        for (int i = 0; i < kTileRows; ++i) {
+          A* line = &numbers[f][i][number];
+          *line = first ? sums[f][i] : *line + sums[f][i];
+        }
+      }
+    }
+  }
+};
+
+// A unit is a tile of a glimpse.
+template <typename T>
+struct Glimpse {
+  using A = ComputeType<T>;
+
+  struct Shared {
+    Lines<A, 1> lines;
+    A glimpse[kTileRows][kTileNumbers];
+  };
+
+  GlimpseShape shape;
+  Tiling tiling;
+  const T* images;
+  const A* windows;
+  GlimpseType<T>* glimpses;
+
+  RATM_HOST_DEVICE int64_t units() const {
+    return shape.batch * shape.count * tiling.tiles();
+  }
+
+  template <typename Block>
+  RATM_DEVICE void operator()(const Block& block, int64_t unit,
+                              Shared& shared) const {
+    const Tile tile(shape, tiling, unit);
+    const A* window = windows + tile.window * kWindowSize;
+    const T* image = images + tile.window / shape.count * shape.height *
+                                  shape.width * shape.channels;
+    const bool finite = IsFinite(window);
+    const auto clear = [&](int thread) {
+      for (int item = thread; item < kTileRows * kTileNumbers;
+           item += kThreads) {
+        shared.glimpse[item / kTileNumbers][item % kTileNumbers] =
+            finite ? A{0} : static_cast<A>(NAN);
+      }
+    };
+    block.Phase(clear);
+    if (finite) {
+      const auto add = [&](int, int i, int number, Range pixels) {
+        const Filter<A>& filter = shared.lines.column(tile, number);
+        const A* line = &shared.lines.numbers[0][i][number % tile.channels];
+        const int64_t begin = Max(filter.taps.begin, pixels.begin);
+        const int64_t end = Min(filter.taps.end, pixels.end);
+        A sums[kRowPair] = {};
+        RATM_UNROLL(4)
+        for (int64_t a = begin; a < end; ++a) {
+          const A weight = filter.Weight(a);
+          const A* pixel = line + (a - pixels.begin) * tile.channels;
+          RATM_UNROLL(kRowPair)
+          for (int r = 0; r < kRowPair; ++r) {
+            sums[r] += weight * pixel[r * Lines<A, 1>::kNumbers];
+          }
+        }
+        for (int r = 0; r < kRowPair; ++r) {
+          shared.glimpse[i + r][number] += sums[r];
+        }
+      };
+      shared.lines.Read(block, shape, tile, image, window, add);
+    }
+    block.Phase([&](int thread) {
+      for (int item = thread; item < tile.rows * tile.numbers();
+           item += kThreads) {
+        const int i = item / tile.numbers();
+        const int number = item % tile.numbers();
+        glimpses[tile.Index(shape, i, number)] =
+            static_cast<GlimpseType<T>>(shared.glimpse[i][number]);
+      }
+    });
+  }
+};
+
+// A unit is a tile of a glimpse; it writes what the tile adds to the gradient
+// with respect to its window, kWindowSize sums.
+template <typename T>
+struct GradWindowOfTiles {
+  using A = ComputeType<T>;
+
+  struct Shared {
+    Lines<A, 3> lines;
+    double sums[kWindowSize][kThreads];
+  };
+
+  GlimpseShape shape;
+  Tiling tiling;
+  const T* images;
+  const A* windows;
+  const GlimpseType<T>* grad;
+  double* sums;
+
+  RATM_HOST_DEVICE int64_t units() const {
+    return shape.batch * shape.count * tiling.tiles();
+  }
+
+  template <typename Block>
+  RATM_DEVICE void operator()(const Block& block, int64_t unit,
+                              Shared& shared) const {
+    const Tile tile(shape, tiling, unit);
+    const A* window = windows + tile.window * kWindowSize;
+    if (!IsFinite(window)) return;
+    const T* image = images + tile.window / shape.count * shape.height *
+                                  shape.width * shape.channels;
+    block.Phase([&](int thread) {
+      for (int j = 0; j < kWindowSize; ++j) shared.sums[j][thread] = 0;
+    });
+    const auto add = [&](int thread, int i, int number, Range pixels) {
+      const Filter<A>& filter = shared.lines.column(tile, number);
+      const auto& lines = shared.lines.numbers;
+      const int64_t begin = Max(filter.taps.begin, pixels.begin);
+      const int64_t end = Min(filter.taps.end, pixels.end);
+      A mu_x[kRowPair] = {}, mu_y[kRowPair] = {};
+      A sigma_x[kRowPair] = {}, sigma_y[kRowPair] = {};
+      for (int64_t a = begin; a < end; ++a) {
+        const Weights<A> w(filter, a);
+        const int64_t at =
+            (a - pixels.begin) * tile.channels + number % tile.channels;
+        RATM_UNROLL(kRowPair)
+        for (int r = 0; r < kRowPair; ++r) {
+          mu_x[r] += w.by_mu * lines[0][i + r][at];
+          sigma_x[r] += w.by_sigma * lines[0][i + r][at];
+          mu_y[r] += w.weight * lines[1][i + r][at];
+          sigma_y[r] += w.weight * lines[2][i + r][at];
+        }
+      }
+      const double x =
+          tile.column + number / tile.channels - 0.5 * (shape.columns - 1);
+      for (int r = 0; r < kRowPair && i + r < tile.rows; ++r) {
+        const double y = tile.row + i + r - 0.5 * (shape.rows - 1);
+        const double g = static_cast<A>(grad[tile.Index(shape, i + r, number)]);
+        shared.sums[kCenterX][thread] += g * mu_x[r];
+        shared.sums[kCenterY][thread] += g * mu_y[r];
+        shared.sums[kSigmaX][thread] += g * sigma_x[r];
+        shared.sums[kSigmaY][thread] += g * sigma_y[r];
+        shared.sums[kStrideX][thread] += g * mu_x[r] * x;
+        shared.sums[kStrideY][thread] += g * mu_y[r] * y;
+      }
+    };
+    shared.lines.Read(block, shape, tile, image, window, add);
+    for (int half = kThreads / 2; half > 0; half /= 2) {
+      block.Phase([&](int thread) {
+        if (thread >= half) return;
+        for (int j = 0; j < kWindowSize; ++j) {
+          shared.sums[j][thread] += shared.sums[j][thread + half];
+        }
+      });
+    }
+    block.Phase([&](int thread) {
+      if (thread < kWindowSize) {
+        sums[unit * kWindowSize + thread] = shared.sums[thread][0];
+      }
+    });
+  }
+};
+
+// A unit is a number of the gradient for each thread: the total of the tiles.
+template <typename A>
+struct GradWindow {
+  struct Shared {};
+
+  int64_t numbers;
+  int64_t tiles;
+  const A* windows;
+  const double* sums;
+  A* window_grad;
+
+  RATM_HOST_DEVICE int64_t units() const { return CeilDiv(numbers, kThreads); }
+
+  template <typename Block>
+  RATM_DEVICE void operator()(const Block& block, int64_t unit, Shared&) const {
+    block.Phase([&](int thread) {
+      const int64_t number = unit * kThreads + thread;
+      if (number >= numbers) return;
+      const int64_t window = number / kWindowSize;
+      const int j = number % kWindowSize;
+      if (!IsFinite(windows + window * kWindowSize)) {
+        window_grad[number] = static_cast<A>(NAN);
+        return;
+      }
+      double total = 0;
+      for (int64_t tile = 0; tile < tiles; ++tile) {
+        total += sums[(window * tiles + tile) * kWindowSize + j];
+      }
+      // The floor of sigma is flat.
+      const bool flat =
+          (j == kSigmaX || j == kSigmaY) && windows[number] < kMinSigma;
+      window_grad[number] = flat ? A{0} : static_cast<A>(total);
+    });
+  }
+};
+
+// A unit is so many filters of a window: of its rows, then of its columns.
+template <typename A>
+struct BuildBanks {
+  static constexpr int kFilters = 64;
+
+  struct Shared {
+    Filter<A> filters[kFilters];
+    Moments<1> moments[kFilters];
+  };
+
+  GlimpseShape shape;
+  const A* windows;
+  Filter<A>* filters;
+
+  RATM_HOST_DEVICE int64_t filters_each() const {
+    return shape.rows + shape.columns;
+  }
+  RATM_HOST_DEVICE int64_t units() const {
+    return shape.batch * shape.count * CeilDiv(filters_each(), kFilters);
+  }
+
+  template <typename Block>
+  RATM_DEVICE void operator()(const Block& block, int64_t unit,
+                              Shared& shared) const {
+    const int64_t groups = CeilDiv(filters_each(), kFilters);
+    const int64_t first = unit % groups * kFilters;
+    const int64_t size = Min<int64_t>(kFilters, filters_each() - first);
+    const A* window = windows + unit / groups * kWindowSize;
+    if (!IsFinite(window)) return;
+    const Axis x_axis = XAxis(shape, window);
+    const Axis y_axis = YAxis(shape, window);
+    const auto locate = [&](int64_t i) {
+      return first + i < shape.rows ? Locate<A>(y_axis, first + i)
+                                    : Locate<A>(x_axis, first + i - shape.rows);
+    };
+    BuildFilters<1>(block, size, locate, shared.filters, shared.moments);
+    block.Phase([&](int thread) {
+      for (int64_t i = thread; i < size; i += kThreads) {
+        filters[unit / groups * filters_each() + first + i] = shared.filters[i];
+      }
+    });
+  }
+};
+
+// A unit is a tile of an image, which gathers what all windows owe it.
+template <typename T>
+struct GradImages {
+  using A = ComputeType<T>;
+
+  struct Shared {
+    A sums[kImageRows][kThreads];
+    alignas(16) A weights[kImageRows][kTileRows];
+  };
+
+  GlimpseShape shape;
+  const A* windows;
+  const Filter<A>* filters;  // Of BuildBanks.
+  const T* grad;
+  T* images_grad;
+
+  RATM_HOST_DEVICE int64_t tiles_x() const {
+    return CeilDiv(shape.width * shape.channels, kThreads);
+  }
+  RATM_HOST_DEVICE int64_t tiles_y() const {
+    return CeilDiv(shape.height, kImageRows);
+  }
+  RATM_HOST_DEVICE int64_t units() const {
+    return shape.batch * tiles_y() * tiles_x();
+  }
+
+  template <typename Block>
+  RATM_DEVICE void operator()(const Block& block, int64_t unit,
+                              Shared& shared) const {
+    const int64_t b = unit / (tiles_y() * tiles_x());
+    const int64_t y = unit / tiles_x() % tiles_y() * kImageRows;
+    const int64_t x = unit % tiles_x() * kThreads;
+    const int64_t row_size = shape.width * shape.channels;
+    const int64_t x_end = Min(x + kThreads, row_size);
+    const Range tile_y = {y, Min(y + kImageRows, shape.height)};
+    const Range tile_x = {x / shape.channels, CeilDiv(x_end, shape.channels)};
+
+    block.Phase([&](int thread) {
+      for (int h = 0; h < kImageRows; ++h) shared.sums[h][thread] = 0;
+    });
+    for (int64_t k = b * shape.count; k < (b + 1) * shape.count; ++k) {
+      const A* window = windows + k * kWindowSize;
+      if (!IsFinite(window)) continue;
+      const Filter<A>* first = filters + k * (shape.rows + shape.columns);
+      const Bank<A> rows = {first, shape.rows, window[kStrideY] < 0};
+      const Bank<A> columns = {first + shape.rows, shape.columns,
+                               window[kStrideX] < 0};
+      if (!rows.support().overlaps(tile_y) ||
+          !columns.support().overlaps(tile_x)) {
+        continue;
+      }
+      const Range seeing = rows.Seeing(tile_y);
+      for (int64_t i = seeing.begin; i < seeing.end; i += kTileRows) {
+        const int size = Min<int64_t>(kTileRows, seeing.end - i);
+        block.Phase([&](int thread) {
+          for (int item = thread; item < kImageRows * kTileRows;
+               item += kThreads) {
+            const int r = item % kTileRows;
+            const int h = item / kTileRows;
+            const bool seen = r < size && first[i + r].taps.contains(y + h);
+            shared.weights[h][r] = seen ? first[i + r].Weight(y + h) : 0;
+          }
+        });
+        block.Phase([&](int thread) {
+          if (x + thread >= x_end) return;
+          A lines[kTileRows] = {};
+          BackProject(columns, (k * shape.rows + i) * shape.columns, size,
+                      x + thread, lines);
+          for (int h = 0; h < tile_y.size(); ++h) {
+            A sum = shared.sums[h][thread];
+            RATM_UNROLL(kTileRows)
+            for (int r = 0; r < kTileRows; ++r) {
+              sum += shared.weights[h][r] * lines[r];
+            }
+            shared.sums[h][thread] = sum;
+          }
+        });
+      }
+    }
+    block.Phase([&](int thread) {
+      if (x + thread >= x_end) return;
+      T* out = images_grad + (b * shape.height + y) * row_size + x + thread;
+      for (int h = 0; h < tile_y.size(); ++h) {
+        out[h * row_size] = static_cast<T>(shared.sums[h][thread]);
+      }
+    });
+  }
+
+ private:
+  // The gradients of the lines at one number, of `size` glimpse rows whose
+  // first column is the glimpses' column `origin`.
+  RATM_DEVICE void BackProject(const Bank<A>& columns, int64_t origin, int size,
+                               int64_t number, A (&lines)[kTileRows]) const {
+    const int64_t pixel = number / shape.channels;
+    const int64_t glimpse_row = shape.columns * shape.channels;
+    const Range seeing = columns.Seeing({pixel, pixel + 1});
+    for (int64_t m = seeing.begin; m < seeing.end; ++m) {
+      const A weight = columns.filters[m].Weight(pixel);
+      const T* g =
+          grad + (origin + m) * shape.channels + number % shape.channels;
+      RATM_UNROLL(kTileRows)
+      for (int r = 0; r < kTileRows; ++r) {
+        if (r < size) lines[r] += weight * static_cast<A>(g[r * glimpse_row]);
+      }
+    }
+  }
+};
+
+}  // namespace blocks
+}  // namespace ratm
+
+#undef RATM_UNROLL
+#if defined(__CUDACC__)
+#undef RATM_PRAGMA
+#endif
+
+#endif  // RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BLOCKS_H_
