@@ -23,6 +23,9 @@ using tensorflow::Tensor;
 using tensorflow::TensorShape;
 
 using CPUDevice = Eigen::ThreadPoolDevice;
+#if defined(RATM_CUDA)
+using GPUDevice = Eigen::GpuDevice;
+#endif
 
 template <typename... Args>
 absl::Status InvalidArgument(const Args&... args) {
@@ -220,27 +223,33 @@ class GaussianGlimpseGradImagesOp : public OpKernel {
   }
 };
 
-#define RATM_REGISTER_CPU(T)                                     \
-  REGISTER_KERNEL_BUILDER(Name("Ratm>GaussianGlimpse")           \
-                              .Device(tensorflow::DEVICE_CPU)    \
-                              .TypeConstraint<T>("T"),           \
-                          GaussianGlimpseOp<CPUDevice, T>);      \
-  REGISTER_KERNEL_BUILDER(Name("Ratm>GaussianGlimpseGradWindow") \
-                              .Device(tensorflow::DEVICE_CPU)    \
-                              .TypeConstraint<T>("T"),           \
-                          GaussianGlimpseGradWindowOp<CPUDevice, T>);
-#define RATM_REGISTER_CPU_FLOATING(T)                            \
-  RATM_REGISTER_CPU(T)                                           \
-  REGISTER_KERNEL_BUILDER(Name("Ratm>GaussianGlimpseGradImages") \
-                              .Device(tensorflow::DEVICE_CPU)    \
-                              .TypeConstraint<T>("T"),           \
-                          GaussianGlimpseGradImagesOp<CPUDevice, T>);
+#define RATM_REGISTER(DEVICE, T)                                   \
+  REGISTER_KERNEL_BUILDER(Name("Ratm>GaussianGlimpse")             \
+                              .Device(tensorflow::DEVICE_##DEVICE) \
+                              .TypeConstraint<T>("T"),             \
+                          GaussianGlimpseOp<DEVICE##Device, T>);   \
+  REGISTER_KERNEL_BUILDER(Name("Ratm>GaussianGlimpseGradWindow")   \
+                              .Device(tensorflow::DEVICE_##DEVICE) \
+                              .TypeConstraint<T>("T"),             \
+                          GaussianGlimpseGradWindowOp<DEVICE##Device, T>);
+#define RATM_REGISTER_FLOATING(DEVICE, T)                          \
+  RATM_REGISTER(DEVICE, T)                                         \
+  REGISTER_KERNEL_BUILDER(Name("Ratm>GaussianGlimpseGradImages")   \
+                              .Device(tensorflow::DEVICE_##DEVICE) \
+                              .HostMemory("image_size")            \
+                              .TypeConstraint<T>("T"),             \
+                          GaussianGlimpseGradImagesOp<DEVICE##Device, T>);
+#define RATM_REGISTER_DEVICE(DEVICE)              \
+  RATM_REGISTER(DEVICE, uint8_t)                  \
+  RATM_REGISTER_FLOATING(DEVICE, Eigen::bfloat16) \
+  RATM_REGISTER_FLOATING(DEVICE, Eigen::half)     \
+  RATM_REGISTER_FLOATING(DEVICE, float)           \
+  RATM_REGISTER_FLOATING(DEVICE, double)
 
-RATM_REGISTER_CPU(uint8_t)
-RATM_REGISTER_CPU_FLOATING(Eigen::bfloat16)
-RATM_REGISTER_CPU_FLOATING(Eigen::half)
-RATM_REGISTER_CPU_FLOATING(float)
-RATM_REGISTER_CPU_FLOATING(double)
+RATM_REGISTER_DEVICE(CPU)
+#if defined(RATM_CUDA)
+RATM_REGISTER_DEVICE(GPU)
+#endif
 
 }  // namespace
 }  // namespace ratm
