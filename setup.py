@@ -5,6 +5,9 @@ Environment variables:
   CXXFLAGS: further compiler flags, such as `-Wall -Wextra -Werror`.
   RATM_TF_REQUIRE_FUSED: 1 makes it an error that the op does not build;
     otherwise the package installs without it and uses plain TensorFlow.
+  NVCC: the CUDA compiler; otherwise the one of CUDA_HOME, or on the PATH.
+  RATM_TF_CUDA: 0 leaves the CUDA kernels out, 1 makes it an error that they do
+    not build; otherwise the op is for the CPU alone where they do not.
 """
 
 import concurrent.futures
@@ -12,6 +15,7 @@ import os
 import pathlib
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -40,6 +44,13 @@ if platform.machine().lower() in ("x86_64", "amd64"):
         "-mfma",
         "-mprefer-vector-width=512",
     ]
+CUDA_SOURCES = ["gaussian_glimpse_cuda.cu", "gaussian_glimpse_gpu.cc"]
+CUDA_FLAGS = [
+    "-gencode=arch=compute_80,code=sm_80",
+    # With PTX, which the driver compiles for GPUs yet to come.
+    "-gencode=arch=compute_90,code=[sm_90,compute_90]",
+    "--threads=0",
+]
 
 
 class BuildOp(build_ext):
@@ -77,21 +88,43 @@ class BuildOp(build_ext):
             )
         compiler = shlex.split(os.environ.get("CXX") or "g++")
         common = [
-            *("-O3", "-DNDEBUG", "-fPIC", "-I."),
-            # Rounding and square roots are then instructions, not calls.
-            *("-fno-math-errno", "-fno-trapping-math"),
+            *("-O3", "-DNDEBUG", "-I."),
             # System headers keep TensorFlow's own warnings quiet.
             *(
-                f"-isystem{flag[2:]}" if flag.startswith("-I") else flag
+                part
                 for flag in tf.sysconfig.get_compile_flags()
+                for part in (
+                    ["-isystem", flag[2:]] if flag.startswith("-I") else [flag]
+                )
             ),
+        ]
+        host_only = [
+            # Without errno and traps, rounding is an instruction and not a call.
+            *("-fPIC", "-fno-math-errno", "-fno-trapping-math"),
             *shlex.split(os.environ.get("CXXFLAGS", "")),
         ]
         objects = pathlib.Path(self.build_temp)
         objects.mkdir(parents=True, exist_ok=True)
         target.parent.mkdir(parents=True, exist_ok=True)
 
-        jobs = [(OPS / name, objects / f"{name}.o", []) for name in SOURCES]
+        nvcc = _find_nvcc()
+        cuda_jobs = [(OPS / name, objects / f"{name}.o", []) for name in CUDA_SOURCES]
+        if nvcc is not None:
+            through = [f"-Xcompiler={flag}" for flag in host_only]
+            try:
+                _compile([nvcc, *CUDA_FLAGS, *common, *through], cuda_jobs)
+            except (OSError, RuntimeError) as error:
+                if os.environ.get("RATM_TF_CUDA") == "1":
+                    raise
+                print(
+                    f"\nratm-tf: the CUDA kernels were not built, so the fused op is "
+                    f"for the CPU alone. The reason: {error}\n",
+                    file=sys.stderr,
+                )
+                nvcc = None
+
+        defines = [] if nvcc is None else ["-DRATM_CUDA"]
+        jobs = [(OPS / name, objects / f"{name}.o", defines) for name in SOURCES]
         jobs += [
             (
                 OPS / SIMD_SOURCE,
@@ -100,21 +133,50 @@ class BuildOp(build_ext):
             )
             for name, flags in SIMD_FLAGS.items()
         ]
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            compilations = [
-                pool.submit(
-                    _run, [*compiler, *common, *flags, "-c", source, "-o", output]
-                )
-                for source, output, flags in jobs
-            ]
-        for compilation in compilations:
-            compilation.result()
+        _compile([*compiler, *common, *host_only], jobs)
 
         temporary = target.with_suffix(".so.tmp")
+        linker = compiler
+        if nvcc is not None:
+            jobs += cuda_jobs
+            # CUDA's runtime comes along, so that the library also loads where there
+            # is none, and stays private, as TensorFlow has one of its own.
+            linker = [
+                *(nvcc, "-cudart=static"),
+                "-Xlinker=--exclude-libs=libcudart_static.a",
+            ]
         outputs = [output for _, output, _ in jobs]
         link_flags = tf.sysconfig.get_link_flags()
-        _run([*compiler, "-shared", *outputs, "-o", temporary, *link_flags])
+        _run([*linker, "-shared", *outputs, "-o", temporary, *link_flags])
         os.replace(temporary, target)
+
+
+def _find_nvcc():
+    """Returns the CUDA compiler, or None where it is not wanted or not found."""
+    wish = os.environ.get("RATM_TF_CUDA")
+    if wish == "0":
+        return None
+    home = os.environ.get("CUDA_HOME")
+    places = [
+        os.environ.get("NVCC"),
+        home and os.path.join(home, "bin", "nvcc"),
+        "nvcc",
+    ]
+    nvcc = next(filter(None, map(shutil.which, filter(None, places))), None)
+    if nvcc is None and wish == "1":
+        raise RuntimeError("RATM_TF_CUDA=1 asks for CUDA, and there is no nvcc")
+    return nvcc
+
+
+def _compile(command, jobs):
+    """Compiles (source, object, further flags), as many at once as there are CPUs."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        compilations = [
+            pool.submit(_run, [*command, *flags, "-c", source, "-o", output])
+            for source, output, flags in jobs
+        ]
+    for compilation in compilations:
+        compilation.result()
 
 
 def _run(command):
