@@ -16,14 +16,16 @@ def report():
 
     Returns:
       The lines of the report, one fact each: versions, devices, the path of the
-      op library, the implementation that `"auto"` chooses and why, and the
-      largest difference between the two implementations where both exist.
+      op library and the devices it is built for, the implementation that
+      `"auto"` chooses and why, and the largest difference between the two
+      implementations where both exist.
 
     Example:
       >>> report()[1].startswith("tensorflow")
       True
     """
-    reason = library.unavailable_reason()
+    reason = library.fallback_reason()
+    hint = "" if library.disabled() else f". {library.BUILD_HINT}"
     gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
     lines = [
         f"python          {platform.python_version()}",
@@ -33,19 +35,18 @@ def report():
         f"ratm_tf         {_version()}",
         f"GPU             {', '.join(gpus) or 'none visible'}",
         f"op library      {library.PATH}",
+        f"op kernels      {', '.join(sorted(library.devices())) or 'none'}",
+        f"implementation  tf, because {reason}{hint}"
+        if reason is not None
+        else "implementation  fused, because the library loads (tf where XLA compiles)",
     ]
-    if reason is not None:
-        hint = "" if library.disabled() else f". {library.BUILD_HINT}"
-        return [
-            *lines,
-            f"implementation  tf, because {reason}{hint}",
-            "self-check      skipped: there is nothing to compare it with",
-        ]
+    if not library.available():
+        nothing = "self-check      skipped: there is nothing to compare it with"
+        return [*lines, nothing]
     difference = _largest_difference()
     verdict = "passed" if difference < 1e-5 else "FAILED"
     return [
         *lines,
-        "implementation  fused, because the library loads (tf where XLA compiles)",
         f"self-check      {verdict}: fused and tf differ by at most {difference:.1e}",
     ]
 

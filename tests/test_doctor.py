@@ -14,7 +14,7 @@ def test_report_names_the_versions_and_the_implementation():
     report = "\n".join(doctor.report())
     for fact in (tf.__version__, keras.__version__, np.__version__, str(library.PATH)):
         assert fact in report
-    chosen = "fused" if library.available() else "tf"
+    chosen = "fused" if library.uses_fused("auto") else "tf"
     assert f"implementation  {chosen}, because" in report
     assert "FAILED" not in report
     assert ("self-check      passed" in report) == library.available()
@@ -28,5 +28,7 @@ def test_program_says_why_the_fallback_runs():
         text=True,
         check=True,
     ).stdout
-    assert "implementation  tf, because RATM_TF_PY_OPS=1" in output
+    assert "implementation  tf, because the fused op is unavailable" in output
+    assert "RATM_TF_PY_OPS=1" in output
+    assert "op kernels      none" in output
     assert "self-check      skipped" in output

@@ -72,7 +72,7 @@ class GaussianGlimpse(keras.layers.Layer):
         self.implementation = implementation
         self.return_window = return_window
         # XLA cannot compile the fused op: keep `jit_compile="auto"` from asking it to.
-        self.supports_jit = implementation == "tf" or not library.available()
+        self.supports_jit = not library.uses_fused(implementation)
 
     def build(self, images_shape, activations_shape):
         if activations_shape[-1] not in (None, 6):

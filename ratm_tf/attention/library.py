@@ -1,4 +1,4 @@
-"""The compiled op library: where it lies, whether it loads, and if not, why."""
+"""The compiled op library: where it lies, whether it is used, and if not, why."""
 
 import functools
 import os
@@ -6,6 +6,7 @@ import pathlib
 import warnings
 
 import tensorflow as tf
+from tensorflow.python.framework import kernels
 
 PATH = pathlib.Path(__file__).resolve().parent / "_gaussian_glimpse_ops.so"
 """The one path the library is loaded from; two copies cannot share a process."""
@@ -14,7 +15,8 @@ TENSORFLOW_VERSION = "2.21"
 """The TensorFlow release whose binary interface the library is built for."""
 
 BUILD_HINT = (
-    "To build it, run `pip install .` (or `pip install -e .`) with a C++ compiler."
+    "To build it, run `pip install .` (or `pip install -e .`) with a C++ compiler, and "
+    "with nvcc for GPUs."
 )
 
 
@@ -80,6 +82,84 @@ def available():
     return unavailable_reason() is None
 
 
+def devices():
+    """Names the types of devices that the fused op has kernels for.
+
+    Returns:
+      A set of names such as `"CPU"` and `"GPU"`, empty where it is unavailable.
+
+    Example:
+      >>> "CPU" in devices() or not available()
+      True
+    """
+    return _registered_devices() if available() else frozenset()
+
+
+@functools.cache
+def _registered_devices():
+    registered = kernels.get_registered_kernels_for_op("Ratm>GaussianGlimpse")
+    return frozenset(kernel.device_type for kernel in registered.kernel)
+
+
+def passed_over_reason(unavailable, devices, gpu_visible):
+    """Says why `"auto"` passes the fused op over, given what there is.
+
+    Beside a GPU, TensorFlow's own kernels on it are faster than an op that
+    fetches the images to the CPU.
+
+    Args:
+      unavailable: why the fused op is unavailable, or None.
+      devices: the types of devices it has kernels for.
+      gpu_visible: whether TensorFlow sees a GPU.
+
+    Returns:
+      A phrase, or None where `"auto"` chooses the fused op.
+
+    Example:
+      >>> passed_over_reason(None, {"CPU"}, gpu_visible=False)
+      >>> passed_over_reason(None, {"CPU"}, gpu_visible=True)
+      'there is a GPU and the fused op is built for the CPU alone'
+    """
+    if unavailable is not None:
+        return f"the fused op is unavailable: {unavailable}"
+    if gpu_visible and "GPU" not in devices:
+        return "there is a GPU and the fused op is built for the CPU alone"
+    return None
+
+
+def fallback_reason():
+    """Says why `"auto"` chooses the TensorFlow form in this process.
+
+    Returns:
+      A phrase, or None where it chooses the fused op, unless XLA compiles.
+
+    Example:
+      >>> fallback_reason() is None or isinstance(fallback_reason(), str)
+      True
+    """
+    return passed_over_reason(
+        unavailable_reason(), devices(), bool(tf.config.get_visible_devices("GPU"))
+    )
+
+
+def uses_fused(implementation):
+    """Says whether the fused op runs where XLA does not compile.
+
+    Args:
+      implementation: `"auto"`, `"fused"` or `"tf"`.
+
+    Returns:
+      A bool.
+
+    Example:
+      >>> uses_fused("tf")
+      False
+    """
+    if implementation == "auto":
+        return fallback_reason() is None
+    return implementation == "fused" and available()
+
+
 def ops():
     """Loads the library, once per process.
 
@@ -106,7 +186,7 @@ def warn_of_fallback():
     """Warns, once per process, that the slower TensorFlow form stands in."""
     warnings.warn(
         f"Using the TensorFlow form of the Gaussian glimpse, which is slower, because "
-        f"the fused op is unavailable: {unavailable_reason()}. {BUILD_HINT}",
+        f"{fallback_reason()}. {BUILD_HINT}",
         RuntimeWarning,
         stacklevel=2,
     )

@@ -36,9 +36,9 @@ def gaussian_glimpse(images, window, glimpse_size=(28, 28), implementation="auto
         gradient, and adds nothing to the gradient of the images.
       glimpse_size: rows and columns `(N, M)` of a glimpse, positive integers.
       implementation: `"fused"`, the compiled op; `"tf"`, plain TensorFlow,
-        which XLA can compile; or `"auto"`, the fused op where it is available
-        and XLA is not compiling. The environment variable `RATM_TF_PY_OPS=1`
-        makes it `"tf"` throughout.
+        which XLA can compile; or `"auto"`, the fused op where it is available,
+        for the GPU too if there is one, and XLA is not compiling. The
+        environment variable `RATM_TF_PY_OPS=1` makes it `"tf"` throughout.
 
     Returns:
       Glimpses of shape `[B, N, M, C]`, or `[B, K, N, M, C]` for K windows, in
@@ -145,7 +145,7 @@ def _use_fused(implementation):
         return True
     if xla:
         return False
-    if not library.available():
+    if not library.uses_fused("auto"):
         library.warn_of_fallback()
         return False
     return True
@@ -172,8 +172,12 @@ def _gaussian_glimpse_gradient(op, grad):
     skipped = getattr(op, "skip_input_indices", None) or ()
     images_gradient = window_gradient = None
     if 0 not in skipped and images.dtype.is_floating:
+        shape = tf.shape(images, out_type=tf.int64)
+        # The kernels read the size on the host, wherever they run.
+        with tf.device("CPU:0"):
+            image_size = shape[1:3]
         images_gradient = library.ops().ratm_gaussian_glimpse_grad_images(
-            image_size=tf.shape(images, out_type=tf.int64)[1:3],
+            image_size=image_size,
             window=window,
             grad=grad,
         )

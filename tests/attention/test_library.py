@@ -7,6 +7,8 @@ import textwrap
 
 import pytest
 
+from ratm_tf.attention import library
+
 PRELUDE = """
 import pathlib
 import tensorflow as tf
@@ -75,6 +77,29 @@ def test_environment_switches_the_fused_op_off_silently():
         RATM_TF_PY_OPS="1",
     )
     assert "RuntimeWarning" not in output
+
+
+@pytest.mark.parametrize(
+    "unavailable,devices,gpu_visible,reason",
+    [
+        (None, {"CPU"}, False, None),
+        (None, {"CPU", "GPU"}, False, None),
+        (None, {"CPU", "GPU"}, True, None),
+        (None, {"CPU"}, True, "for the CPU alone"),
+        ("it is lost", set(), True, "unavailable: it is lost"),
+        ("it is lost", set(), False, "unavailable: it is lost"),
+    ],
+)
+def test_auto_wants_kernels_for_the_gpu(unavailable, devices, gpu_visible, reason):
+    actual = library.passed_over_reason(unavailable, devices, gpu_visible)
+    assert actual is None if reason is None else reason in actual
+
+
+def test_a_gpu_without_kernels_gets_the_tensorflow_form(fused, monkeypatch):
+    monkeypatch.setattr(library, "devices", lambda: {"CPU"})
+    monkeypatch.setattr(library.tf.config, "get_visible_devices", lambda kind: [kind])
+    assert not library.uses_fused("auto")
+    assert library.uses_fused("fused")
 
 
 def test_results_do_not_depend_on_thread_counts(fused):
