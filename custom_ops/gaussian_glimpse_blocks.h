@@ -41,8 +41,8 @@ constexpr int kTileNumbers = 64;
 // KiB without asking for more.
 constexpr int kLinesBytes = 12 << 10;
 // The threads that sum up one filter, and the rows read with one weight.
-constexpr int kLanes = 8;
-constexpr int kRowPair = 2;
+constexpr int kLanes = 4;
+constexpr int kRowGroup = 4;
 // Pixels between the taps of two columns are read too if no more than these.
 constexpr int64_t kMaxGap = 32;
 // A tile of an image: so many rows, of a number for each thread.
@@ -89,6 +89,9 @@ struct Range {
 
   RATM_DEVICE int64_t size() const { return end - begin; }
   RATM_DEVICE bool contains(int64_t i) const { return begin <= i && i < end; }
+  RATM_DEVICE Range operator&(Range other) const {
+    return {Max(begin, other.begin), Min(end, other.end)};
+  }
   RATM_DEVICE bool overlaps(Range other) const {
     return begin < other.end && other.begin < end;
   }
@@ -141,9 +144,7 @@ struct Filter {
   RATM_DEVICE A t(int64_t a) const { return static_cast<A>(a - nearest); }
   RATM_DEVICE A q(A t) const { return t * ((t + high) + low); }
   RATM_DEVICE A Exponential(A q) const { return exp(q * scale); }
-  RATM_DEVICE A Weight(int64_t a) const {
-    return Exponential(q(t(a))) * normaliser;
-  }
+  RATM_DEVICE A Weight(A t) const { return Exponential(q(t)) * normaliser; }
 };
 
 // The weight of a tap, and its derivatives by mu and sigma.
@@ -153,8 +154,7 @@ struct Weights {
   A by_mu;
   A by_sigma;
 
-  RATM_DEVICE Weights(const Filter<A>& filter, int64_t a) {
-    const A t = filter.t(a);
+  RATM_DEVICE Weights(const Filter<A>& filter, A t) {
     const A q = filter.q(t);
     weight = filter.Exponential(q) * filter.normaliser;
     by_mu = weight * (t - filter.mean_t) * filter.by_mu;
@@ -261,10 +261,12 @@ struct Bank {
     return {taps(0).begin, taps(size - 1).end};
   }
 
-  // The next pixels from `begin` on that filters see, up to a gap wider than
-  // max_gap and at most max_size of them; none if there are no more.
+  // The next pixels from `begin` on that filters see, at most max_size of them
+  // and, if there are more, up to a gap wider than max_gap; none at the end.
   RATM_DEVICE Range NextRun(int64_t begin, int64_t max_size,
                             int64_t max_gap) const {
+    const Range rest = {Max(begin, support().begin), support().end};
+    if (rest.size() <= max_size) return rest;
     Range run = {0, 0};
     for (int64_t place = 0; place < size; ++place) {
       const Range seen = taps(place);
@@ -382,9 +384,10 @@ struct Lines {
   alignas(16) A weights[kTaps][kFilters][kTileRows];
   A numbers[kFilters][kTileRows][kNumbers];
 
-  // Calls use(thread, i, number, pixels) for the numbers of the tile, for rows
-  // i and i + 1 at once (numbers of rows past the tile are zero), each time
-  // that the lines over some pixels are there. A number meets one thread only.
+  // Calls use(thread, i, number, pixels) for the numbers of the tile, for
+  // kRowGroup rows from i on at once (the lines of rows past the tile are
+  // zero), each time that the lines over some pixels are there. A number meets
+  // one thread only.
   template <typename Block, typename T, typename Use>
   RATM_DEVICE void Read(const Block& block, const GlimpseShape& shape,
                         const Tile& tile, const T* image, const A* window,
@@ -418,10 +421,10 @@ struct Lines {
         first = false;
       }
       block.Phase([&](int thread) {
-        constexpr int kPairs = kTileRows / kRowPair;
-        const int items = tile.numbers() * kPairs;
+        constexpr int kGroups = kTileRows / kRowGroup;
+        const int items = tile.numbers() * kGroups;
         for (int item = thread; item < items; item += kThreads) {
-          use(thread, item / tile.numbers() * kRowPair, item % tile.numbers(),
+          use(thread, item / tile.numbers() * kRowGroup, item % tile.numbers(),
               pixels);
         }
       });
@@ -440,9 +443,11 @@ struct Lines {
       const bool seen =
           i < tile.rows && filters[i].taps.contains(taps.begin + h);
       if constexpr (kFilters == 1) {
-        weights[h][0][i] = seen ? filters[i].Weight(taps.begin + h) : 0;
+        const Filter<A>& filter = filters[i];
+        weights[h][0][i] = seen ? filter.Weight(filter.t(taps.begin + h)) : 0;
       } else {
-        const Weights<A> w(filters[seen ? i : 0], taps.begin + h);
+        const Filter<A>& filter = filters[seen ? i : 0];
+        const Weights<A> w(filter, filter.t(taps.begin + h));
         weights[h][0][i] = seen ? w.weight : 0;
         weights[h][1][i] = seen ? w.by_mu : 0;
         weights[h][2][i] = seen ? w.by_sigma : 0;
@@ -524,20 +529,25 @@ struct Glimpse {
     if (finite) {
       const auto add = [&](int, int i, int number, Range pixels) {
         const Filter<A>& filter = shared.lines.column(tile, number);
-        const A* line = &shared.lines.numbers[0][i][number % tile.channels];
-        const int64_t begin = Max(filter.taps.begin, pixels.begin);
-        const int64_t end = Min(filter.taps.end, pixels.end);
-        A sums[kRowPair] = {};
+        const Range taps = filter.taps & pixels;
+        if (taps.size() <= 0) return;
+        const A* line =
+            &shared.lines
+                 .numbers[0][i][(taps.begin - pixels.begin) * tile.channels +
+                                number % tile.channels];
+        const A t = filter.t(taps.begin);
+        const int size = taps.size();
+        A sums[kRowGroup] = {};
         RATM_UNROLL(4)
-        for (int64_t a = begin; a < end; ++a) {
-          const A weight = filter.Weight(a);
-          const A* pixel = line + (a - pixels.begin) * tile.channels;
-          RATM_UNROLL(kRowPair)
-          for (int r = 0; r < kRowPair; ++r) {
+        for (int k = 0; k < size; ++k) {
+          const A weight = filter.Weight(t + static_cast<A>(k));
+          const A* pixel = line + k * tile.channels;
+          RATM_UNROLL(kRowGroup)
+          for (int r = 0; r < kRowGroup; ++r) {
             sums[r] += weight * pixel[r * Lines<A, 1>::kNumbers];
           }
         }
-        for (int r = 0; r < kRowPair; ++r) {
+        for (int r = 0; r < kRowGroup; ++r) {
           shared.glimpse[i + r][number] += sums[r];
         }
       };
@@ -591,16 +601,19 @@ struct GradWindowOfTiles {
     const auto add = [&](int thread, int i, int number, Range pixels) {
       const Filter<A>& filter = shared.lines.column(tile, number);
       const auto& lines = shared.lines.numbers;
-      const int64_t begin = Max(filter.taps.begin, pixels.begin);
-      const int64_t end = Min(filter.taps.end, pixels.end);
-      A mu_x[kRowPair] = {}, mu_y[kRowPair] = {};
-      A sigma_x[kRowPair] = {}, sigma_y[kRowPair] = {};
-      for (int64_t a = begin; a < end; ++a) {
-        const Weights<A> w(filter, a);
-        const int64_t at =
-            (a - pixels.begin) * tile.channels + number % tile.channels;
-        RATM_UNROLL(kRowPair)
-        for (int r = 0; r < kRowPair; ++r) {
+      const Range taps = filter.taps & pixels;
+      if (taps.size() <= 0) return;
+      const int first =
+          (taps.begin - pixels.begin) * tile.channels + number % tile.channels;
+      const A t = filter.t(taps.begin);
+      const int size = taps.size();
+      A mu_x[kRowGroup] = {}, mu_y[kRowGroup] = {};
+      A sigma_x[kRowGroup] = {}, sigma_y[kRowGroup] = {};
+      for (int k = 0; k < size; ++k) {
+        const Weights<A> w(filter, t + static_cast<A>(k));
+        const int at = first + k * tile.channels;
+        RATM_UNROLL(kRowGroup)
+        for (int r = 0; r < kRowGroup; ++r) {
           mu_x[r] += w.by_mu * lines[0][i + r][at];
           sigma_x[r] += w.by_sigma * lines[0][i + r][at];
           mu_y[r] += w.weight * lines[1][i + r][at];
@@ -609,7 +622,7 @@ struct GradWindowOfTiles {
       }
       const double x =
           tile.column + number / tile.channels - 0.5 * (shape.columns - 1);
-      for (int r = 0; r < kRowPair && i + r < tile.rows; ++r) {
+      for (int r = 0; r < kRowGroup && i + r < tile.rows; ++r) {
         const double y = tile.row + i + r - 0.5 * (shape.rows - 1);
         const double g = static_cast<A>(grad[tile.Index(shape, i + r, number)]);
         shared.sums[kCenterX][thread] += g * mu_x[r];
@@ -777,7 +790,8 @@ struct GradImages {
             const int r = item % kTileRows;
             const int h = item / kTileRows;
             const bool seen = r < size && first[i + r].taps.contains(y + h);
-            shared.weights[h][r] = seen ? first[i + r].Weight(y + h) : 0;
+            const Filter<A>& filter = first[seen ? i + r : i];
+            shared.weights[h][r] = seen ? filter.Weight(filter.t(y + h)) : 0;
           }
         });
         block.Phase([&](int thread) {
@@ -814,7 +828,8 @@ struct GradImages {
     const int64_t glimpse_row = shape.columns * shape.channels;
     const Range seeing = columns.Seeing({pixel, pixel + 1});
     for (int64_t m = seeing.begin; m < seeing.end; ++m) {
-      const A weight = columns.filters[m].Weight(pixel);
+      const Filter<A>& filter = columns.filters[m];
+      const A weight = filter.Weight(filter.t(pixel));
       const T* g =
           grad + (origin + m) * shape.channels + number % shape.channels;
       RATM_UNROLL(kTileRows)
