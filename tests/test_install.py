@@ -1,4 +1,4 @@
-"""The wheel holds what it should, with a C++ compiler and without."""
+"""The wheel holds what it should, with compilers and without."""
 
 import os
 import pathlib
@@ -45,8 +45,19 @@ def test_wheel_with_a_compiler(tmp_path):
 @pytest.mark.slow
 def test_wheel_without_a_compiler(tmp_path):
     names, output = build_wheel(
-        tmp_path, CXX="no-such-compiler", RATM_TF_REQUIRE_FUSED="0"
+        tmp_path,
+        CXX="no-such-compiler",
+        RATM_TF_CUDA="0",
+        RATM_TF_REQUIRE_FUSED="0",
     )
     assert not [name for name in names if name.endswith(".so")]
     assert "ratm_tf/attention/filterbank.py" in names
     assert "the fused Gaussian glimpse was not built" in output
+
+
+@pytest.mark.slow
+def test_wheel_with_a_cuda_compiler_that_fails(tmp_path):
+    false = shutil.which("false")
+    names, output = build_wheel(tmp_path, NVCC=false, RATM_TF_REQUIRE_FUSED="1")
+    assert "ratm_tf/attention/_gaussian_glimpse_ops.so" in names
+    assert "the CUDA kernels were not built" in output
