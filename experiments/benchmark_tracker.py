@@ -1,10 +1,10 @@
 r"""Times training steps and streamed frames of whole trackers against PyTorch.
 
-Two models of the paper, a training step each: bouncing balls (16 sequences of 32 frames
-of 20x20, IRNN of 64 units, 5x5 glimpses, pixel objective) and MNIST (32 sequences of 10
-frames of 100x100, IRNN of 100 units, 28x28 glimpses, localisation and the digit
-classifier in the objective), forward, backward and SGD update. Then frames per second of
-`OnlineTracker` with the shipped MNIST tracker. Prints medians of interleaved repeats.
+Two models of the paper, a training step each (forward, backward, SGD update): bouncing
+balls (16 sequences of 32 frames of 20x20, IRNN of 64 units, 5x5 glimpses, pixels in the
+objective) and MNIST (32 sequences of 10 frames of 100x100, IRNN of 100 units, 28x28
+glimpses, box centres and the digit classifier in the objective). Then frames per second
+of `OnlineTracker` with the shipped tracker. Prints medians of interleaved repeats.
 
 python experiments/benchmark_tracker.py
 """
