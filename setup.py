@@ -5,9 +5,8 @@ Environment variables:
   CXXFLAGS: further compiler flags, such as `-Wall -Wextra -Werror`.
   RATM_TF_REQUIRE_FUSED: 1 makes it an error that the op does not build;
     otherwise the package installs without it and uses plain TensorFlow.
+  RATM_TF_CUDA: 1 builds the CUDA kernels too, which no GPU has run yet.
   NVCC: the CUDA compiler; otherwise the one of CUDA_HOME, or on the PATH.
-  RATM_TF_CUDA: 0 leaves the CUDA kernels out, 1 makes it an error that they do
-    not build; otherwise the op is for the CPU alone where they do not.
 """
 
 import concurrent.futures
@@ -111,17 +110,7 @@ class BuildOp(build_ext):
         cuda_jobs = [(OPS / name, objects / f"{name}.o", []) for name in CUDA_SOURCES]
         if nvcc is not None:
             through = [f"-Xcompiler={flag}" for flag in host_only]
-            try:
-                _compile([nvcc, *CUDA_FLAGS, *common, *through], cuda_jobs)
-            except (OSError, RuntimeError) as error:
-                if os.environ.get("RATM_TF_CUDA") == "1":
-                    raise
-                print(
-                    f"\nratm-tf: the CUDA kernels were not built, so the fused op is "
-                    f"for the CPU alone. The reason: {error}\n",
-                    file=sys.stderr,
-                )
-                nvcc = None
+            _compile([nvcc, *CUDA_FLAGS, *common, *through], cuda_jobs)
 
         defines = [] if nvcc is None else ["-DRATM_CUDA"]
         jobs = [(OPS / name, objects / f"{name}.o", defines) for name in SOURCES]
@@ -152,9 +141,8 @@ class BuildOp(build_ext):
 
 
 def _find_nvcc():
-    """Returns the CUDA compiler, or None where it is not wanted or not found."""
-    wish = os.environ.get("RATM_TF_CUDA")
-    if wish == "0":
+    """Returns the CUDA compiler, or None where it is not wanted."""
+    if os.environ.get("RATM_TF_CUDA") != "1":
         return None
     home = os.environ.get("CUDA_HOME")
     places = [
@@ -163,7 +151,7 @@ def _find_nvcc():
         "nvcc",
     ]
     nvcc = next(filter(None, map(shutil.which, filter(None, places))), None)
-    if nvcc is None and wish == "1":
+    if nvcc is None:
         raise RuntimeError("RATM_TF_CUDA=1 asks for CUDA, and there is no nvcc")
     return nvcc
 
