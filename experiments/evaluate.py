@@ -16,18 +16,40 @@ from ratm_tf.datasets import moving_mnist
 _MODEL = flags.DEFINE_string(
     "model", None, "A .keras file, or pretrained:NAME.", required=True
 )
-_DATASET = flags.DEFINE_enum(
-    "dataset", "moving_mnist", ["moving_mnist"], "What to track."
-)
 _SEQUENCES = flags.DEFINE_integer(
-    "sequences", 10_000, "Number of test sequences.", lower_bound=1
+    "sequences",
+    None,
+    "Test sequences (default: as the paper).",
+    lower_bound=1,
 )
-_FRAMES = flags.DEFINE_integer("frames", 30, "Frames of each sequence.", lower_bound=1)
+_FRAMES = flags.DEFINE_integer(
+    "frames", None, "Frames of each sequence (default: the paper's).", lower_bound=1
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the test sequences.")
 _MNIST_PATH = flags.DEFINE_string(
     "mnist_path",
     None,
     "MNIST as an .npz file (default: Keras's, or the sample that the package ships).",
+)
+
+
+def one_digit():
+    """Moving MNIST: the length that trackers are trained on, and the whole length."""
+    frames = _FRAMES.value or 30
+    dataset = moving_mnist(
+        "test",
+        num_frames=frames,
+        batch_size=100,
+        num_sequences=_SEQUENCES.value or 10_000,
+        seed=_SEED.value,
+        mnist_path=_MNIST_PATH.value,
+    )
+    return dataset, sorted({(1, min(10, frames)), (1, frames)})
+
+
+DATASETS = {"moving_mnist": one_digit}
+_DATASET = flags.DEFINE_enum(
+    "dataset", "moving_mnist", list(DATASETS), "What to track."
 )
 
 
@@ -39,21 +61,10 @@ def main(_):
             tracker = ratm_tf.load_pretrained(name)
         else:
             tracker = keras.saving.load_model(_MODEL.value, compile=False)
-        dataset = moving_mnist(
-            "test",
-            num_frames=_FRAMES.value,
-            batch_size=100,
-            num_sequences=_SEQUENCES.value,
-            seed=_SEED.value,
-            mnist_path=_MNIST_PATH.value,
-        )
-        spans = sorted({(1, min(10, _FRAMES.value)), (1, _FRAMES.value)})
-        metrics = ratm_tf.evaluate(tracker, dataset, spans)
+        metrics = ratm_tf.evaluate(tracker, *DATASETS[_DATASET.value]())
     report = {
         "model": _MODEL.value,
         "dataset": _DATASET.value,
-        "sequences": _SEQUENCES.value,
-        "frames": _FRAMES.value,
         "seed": _SEED.value,
     }
     print(json.dumps(report | metrics))

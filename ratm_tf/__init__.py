@@ -7,6 +7,7 @@ from ratm_tf.objectives import MeanIoU
 from ratm_tf.online_tracker import OnlineTracker
 from ratm_tf.pretrained import load_pretrained
 from ratm_tf.tracker import Tracker
+from ratm_tf.training import train
 
 __version__ = "0.1.0"
 
@@ -24,5 +25,6 @@ __all__ = [
     "labelled",
     "load_pretrained",
     "objectives",
+    "train",
     "visualize",
 ]

@@ -5,6 +5,7 @@ import time
 import keras
 import tensorflow as tf
 
+from ratm_tf.evaluation import tracker_inputs
 from ratm_tf.visualize import film_strip, save_image
 
 
@@ -56,7 +57,7 @@ class TrackedSequences(keras.callbacks.Callback):
     the paper's Fig. 10.
 
     Args:
-        example: dict, a batch of `ratm_tf.datasets` with `frames` and `boxes`.
+        example: dict, a batch of `ratm_tf.datasets`.
         log_dir: folder of the TensorBoard logs.
         path: where to write the PNG file.
         every: draws every so many frames of a sequence.
@@ -85,7 +86,7 @@ class TrackedSequences(keras.callbacks.Callback):
 
     def _draw(self):
         frames, true_boxes = self._example["frames"], self._example["boxes"]
-        outputs = self.model.predict_on_batch({"frames": frames})
+        outputs = self.model.predict_on_batch(tracker_inputs(self._example))
         shown = frames, outputs["glimpses"], outputs["boxes"], true_boxes
         return film_strip(*(values[:, :: self._every] for values in shown))
 

@@ -7,17 +7,39 @@ from ratm_tf.attention import gaussian_glimpse, window_from_box
 from ratm_tf.objectives import MeanIoU
 
 
+def tracker_inputs(example):
+    """Takes from an example what a tracker may see.
+
+    Args:
+        example: dict, a batch of `ratm_tf.datasets`.
+
+    Returns:
+        Dict of its `frames` and, if there is one, its `initial_box`.
+
+    Example:
+    >>> example = {"frames": tf.zeros([2, 5, 64, 64, 1]), "boxes": tf.zeros([2, 5, 4])}
+    >>> list(tracker_inputs(example))
+    ['frames']
+    """
+    return {
+        name: example[name] for name in ("frames", "initial_box") if name in example
+    }
+
+
 def labelled(example, glimpse_size=(28, 28)):
     """Makes a tracker's inputs and labels from a batch of `ratm_tf.datasets`.
 
     Args:
         example: dict with `frames` `[B, T, H, W, C]`, uint8, `boxes` `[B, T, 4]` and,
-            for digits, the class `digit` `[B]`.
+            where they apply, `initial_box` `[B, 4]` of trackers that start on a target,
+            the class `digit` `[B]`, and `mask` `[B, T]`, bool, False for the frames
+            that pad a shorter sequence.
         glimpse_size: `(N, M)`, the tracker's.
 
     Returns:
-        `(inputs, labels)` as `Tracker.fit` takes them: the frames, and labels of the
-        outputs that the objectives may name:
+        `(inputs, labels)` as `Tracker.fit` takes them, or `(inputs, labels, weights)`
+        if there is a mask: what `tracker_inputs` takes, weights `[B, T]` that leave the
+        padding out, and labels of the outputs that the objectives may name:
             `boxes`, `corner_boxes`: the true boxes;
             `glimpses`: `[B, T, N, M, C]` in 0..1, what the tracker would see through
             the true boxes, read as it reads (section 4);
@@ -43,7 +65,10 @@ def labelled(example, glimpse_size=(28, 28)):
     if "digit" in example:
         digit = tf.one_hot(example["digit"], 10)[:, tf.newaxis]
         labels["class_probabilities"] = tf.repeat(digit, shape[1], axis=1)
-    return {"frames": frames}, labels
+    inputs = tracker_inputs(example)
+    if "mask" in example:
+        return inputs, labels, tf.cast(example["mask"], tf.float32)
+    return inputs, labels
 
 
 def evaluate(tracker, dataset, spans, verbose=1):
@@ -51,7 +76,8 @@ def evaluate(tracker, dataset, spans, verbose=1):
 
     Args:
         tracker: a `ratm_tf.Tracker`.
-        dataset: finite, batched `tf.data.Dataset` of examples as in `ratm_tf.datasets`.
+        dataset: finite, batched `tf.data.Dataset` of examples as in `ratm_tf.datasets`;
+            frames where a `mask` is False do not count.
         spans: list of `(first, last)` frames, from 1 and both included.
         verbose: 1 shows a progress bar, 0 none, as in `keras.Model.evaluate`.
 
@@ -73,8 +99,8 @@ def evaluate(tracker, dataset, spans, verbose=1):
     }
     progress = keras.utils.Progbar(len(dataset), verbose=verbose, unit_name="batch")
     for example in dataset:
-        outputs = tracker.predict_on_batch({"frames": example["frames"]})
+        outputs = tracker.predict_on_batch(tracker_inputs(example))
         for output, metric in metrics.values():
-            metric.update_state(example["boxes"], outputs[output])
+            metric.update_state(example["boxes"], outputs[output], example.get("mask"))
         progress.add(1)
     return {name: float(metric.result()) for name, (_, metric) in metrics.items()}
