@@ -1,0 +1,1 @@
+"""Bouncing balls (section 5.1 of the paper)."""
