@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 import ratm_tf
-from ratm_tf.attention import extent_box, window_from_box
 
 VIDEO = np.random.default_rng(0).integers(0, 256, [6, 20, 24, 1], np.uint8)
 
@@ -92,8 +91,3 @@ def test_clear_errors(tracker):
         online.init(VIDEO[0], box=(3, 4, 0, 5))
     with pytest.raises(ValueError, match="initial_box"):
         online.init(VIDEO[0], **({} if start(tracker)[0] else {"box": (1, 1, 5, 5)}))
-
-
-def test_given_box_is_the_first_box():
-    box = np.float32([2.5, 3.5, 12.5, 11.5])
-    np.testing.assert_allclose(extent_box(window_from_box(box, (8, 8)), (8, 8)), box)
