@@ -3,6 +3,7 @@
 from ratm_tf import attention, datasets, features, objectives, visualize
 from ratm_tf.attention import GaussianGlimpse, RATMCell, gaussian_glimpse
 from ratm_tf.evaluation import evaluate, labelled
+from ratm_tf.export import export_saved_model, load_saved_model
 from ratm_tf.objectives import MeanIoU
 from ratm_tf.online_tracker import OnlineTracker
 from ratm_tf.pretrained import load_pretrained
@@ -20,10 +21,12 @@ __all__ = [
     "attention",
     "datasets",
     "evaluate",
+    "export_saved_model",
     "features",
     "gaussian_glimpse",
     "labelled",
     "load_pretrained",
+    "load_saved_model",
     "objectives",
     "train",
     "visualize",

@@ -4,8 +4,6 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from ratm_tf.attention.window import extent_box
-
 
 class OnlineTracker:
     """Runs a `ratm_tf.Tracker` frame by frame, with the habits of `cv2.Tracker`.
@@ -30,14 +28,13 @@ class OnlineTracker:
 
     def __init__(self, tracker):
         self._tracker = tracker
-        self._step = tf.function(self._cell_step, reduce_retracing=True)
+        self._step = tf.function(self._tracker_step, reduce_retracing=True)
         self._shape = None
         self.box = None
 
-    def _cell_step(self, frame, states):
-        output, states = self._tracker.cell(frame[tf.newaxis], states)
-        window, _ = self._tracker.cell.split_output(output)
-        return extent_box(window, self._tracker.cell.glimpse_size)[0], states
+    def _tracker_step(self, frame, states):
+        outputs, states = self._tracker.step(frame[tf.newaxis], states)
+        return outputs["boxes"][0], states
 
     def init(self, frame, box=None):
         """Starts on a new video.

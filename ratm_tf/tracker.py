@@ -87,16 +87,13 @@ class Tracker(keras.Model):
         output = self.loop(
             frames,
             initial_state=self.initial_state(
-                tf.shape(frames)[0], frames.shape[2:4], inputs.get("initial_box")
+                tf.shape(frames)[0],
+                tf.unstack(tf.shape(frames)[2:4]),
+                inputs.get("initial_box"),
             ),
         )
-        windows, glimpses = self.cell.split_output(output)
-        outputs = {
-            "boxes": extent_box(windows, self.cell.glimpse_size),
-            "corner_boxes": corner_box(windows, self.cell.glimpse_size),
-            "windows": windows,
-            "glimpses": glimpses,
-        }
+        outputs = self._outputs(output)
+        glimpses = outputs["glimpses"]
         for name, model in self.objectives.items():
             judged = model(
                 tf.reshape(glimpses, [-1, *self.cell.glimpse_shape]),
@@ -108,12 +105,43 @@ class Tracker(keras.Model):
             )
         return outputs
 
+    def _outputs(self, output):
+        windows, glimpses = self.cell.split_output(output)
+        return {
+            "boxes": extent_box(windows, self.cell.glimpse_size),
+            "corner_boxes": corner_box(windows, self.cell.glimpse_size),
+            "windows": windows,
+            "glimpses": glimpses,
+        }
+
+    def step(self, frame, states):
+        """Tracks into one more frame: what `call` does at each of them.
+
+        Args:
+            frame: `[B, H, W, C]`, uint8 in 0..255 or floating in 0..1.
+            states: list of float32 tensors, from `initial_state` or the step before.
+
+        Returns:
+            `(outputs, states)`: `boxes` `[B, 4]`, `corner_boxes`, `windows` and
+            `glimpses` in this frame, and the states for the next.
+
+        Example:
+        >>> tracker = ratm_tf.load_pretrained("moving_mnist")
+        >>> states = tracker.initial_state(2, frame_size=(100, 100))
+        >>> outputs, states = tracker.step(tf.zeros([2, 100, 100, 1]), states)
+        >>> outputs["boxes"].shape
+        TensorShape([2, 4])
+        """
+        output, states = self.cell(frame, states)
+        return self._outputs(output), states
+
     def initial_state(self, batch_size, frame_size, initial_box=None):
         """The cell's states before the first frame.
 
         Args:
             batch_size: number of sequences `B`.
-            frame_size: `(H, W)` of the frames.
+            frame_size: `(H, W)` of the frames, integers, or integer tensors, scalar or
+                `[B]` for streams of frames of different sizes.
             initial_box: floating `[B, 4]` for cells with `initial_window="given"`.
 
         Returns:

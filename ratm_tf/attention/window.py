@@ -13,9 +13,10 @@ import tensorflow as tf
 
 
 def _as_xy(size):
-    """Turns a (height, width) pair into a float32 (width, height) vector."""
+    """Turns a (height, width) pair into a float32 (width, height) vector `[..., 2]`."""
     height, width = size
-    return tf.stack([tf.cast(width, tf.float32), tf.cast(height, tf.float32)])
+    sizes = [tf.cast(width, tf.float32), tf.cast(height, tf.float32)]
+    return tf.stack(sizes, axis=-1)
 
 
 def _spans(frame_size, glimpse_size):
@@ -38,7 +39,7 @@ def window_from_activations(activations, frame_size, glimpse_size, min_sigma=0.0
         activations: float tensor `[..., 6]`: `g~x, g~y, s~x, s~y, d~x, d~y`. A centre
             of 0 is the middle of the frame, -1 and 1 are the first and the last pixel
             centre; a stride of 1 makes the grid span the frame exactly.
-        frame_size: `(H, W)`, integers or scalar integer tensors.
+        frame_size: `(H, W)`, integers or integer tensors, scalar or `[...]`.
         glimpse_size: `(N, M)`, rows and columns of the glimpse.
         min_sigma: smallest standard deviation in pixels. Sigma gets no gradient below.
 
@@ -67,7 +68,7 @@ def activations_from_window(window, frame_size, glimpse_size):
 
     Args:
         window: float tensor `[..., 6]` in pixels.
-        frame_size: `(H, W)`, integers or scalar integer tensors.
+        frame_size: `(H, W)`, integers or integer tensors, scalar or `[...]`.
         glimpse_size: `(N, M)`, rows and columns of the glimpse.
 
     Returns:

@@ -1,0 +1,51 @@
+r"""Writes a trained tracker as a SavedModel, for TensorFlow Serving.
+
+python experiments/export.py --model=pretrained:moving_mnist --output=serving/digits
+
+writes serving/digits/1, and 2 the next time, with the signatures that `ratm_tf.export`
+describes, and the files that configure a server.
+"""
+
+import keras
+from absl import app, flags
+
+import ratm_tf
+from ratm_tf.model_server import write_configuration
+
+_MODEL = flags.DEFINE_string(
+    "model", None, "A .keras file, or pretrained:NAME.", required=True
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "The model's folder; its name is the served one.", required=True
+)
+_OPS = flags.DEFINE_enum(
+    "ops",
+    "tf",
+    ["tf", "fused"],
+    "TensorFlow's own ops, which any server runs, or with the fused op, for servers "
+    "that link it.",
+)
+_VERSION = flags.DEFINE_integer(
+    "version", None, "Number of the version (default: the next).", lower_bound=1
+)
+_DTYPE = flags.DEFINE_enum(
+    "dtype", "uint8", ["uint8", "float32"], "Frames in 0..255, or in 0..1."
+)
+
+
+def main(_):
+    """Prints the folder it wrote."""
+    kind, _, name = _MODEL.value.partition(":")
+    if kind == "pretrained":
+        tracker = ratm_tf.load_pretrained(name)
+    else:
+        tracker = keras.saving.load_model(_MODEL.value, compile=False)
+    folder = ratm_tf.export_saved_model(
+        tracker, _OUTPUT.value, _OPS.value, _VERSION.value, _DTYPE.value
+    )
+    write_configuration(_OUTPUT.value)
+    print(folder)
+
+
+if __name__ == "__main__":
+    app.run(main)
