@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from ratm_tf.attention import gaussian_glimpse, window_from_box
+from ratm_tf.attention import gaussian_glimpse, scale_box, window_from_box
 from ratm_tf.objectives import MeanIoU
 
 
@@ -26,7 +26,7 @@ def tracker_inputs(example):
     }
 
 
-def labelled(example, glimpse_size=(28, 28)):
+def labelled(example, glimpse_size=(28, 28), box_scale=1.0):
     """Makes a tracker's inputs and labels from a batch of `ratm_tf.datasets`.
 
     Args:
@@ -35,6 +35,7 @@ def labelled(example, glimpse_size=(28, 28)):
             the class `digit` `[B]`, and `mask` `[B, T]`, bool, False for the frames
             that pad a shorter sequence.
         glimpse_size: `(N, M)`, the tracker's.
+        box_scale: the tracker's.
 
     Returns:
         `(inputs, labels)` as `Tracker.fit` takes them, or `(inputs, labels, weights)`
@@ -55,7 +56,7 @@ def labelled(example, glimpse_size=(28, 28)):
     shape = tf.shape(frames)
     glimpses = gaussian_glimpse(
         tf.reshape(frames, tf.concat([[-1], shape[2:]], axis=0)),
-        window_from_box(tf.reshape(boxes, [-1, 4]), glimpse_size),
+        window_from_box(scale_box(tf.reshape(boxes, [-1, 4]), box_scale), glimpse_size),
         glimpse_size,
     )
     glimpses = tf.reshape(

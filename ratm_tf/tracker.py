@@ -7,6 +7,7 @@ from ratm_tf.attention.window import (
     activations_from_window,
     corner_box,
     extent_box,
+    scale_box,
     window_from_box,
 )
 
@@ -24,7 +25,13 @@ class Tracker(keras.Model):
         cell: a `ratm_tf.RATMCell`.
         objectives: dict of Keras models by output name. Each is applied to all glimpses
             `[B * T, N, M, C]` and adds an output `[B, T, ...]` of its name. Those with
-            `trainable = False` only judge: they run in inference mode.
+            `trainable = False` only judge: they run in inference mode. One without a
+            label of its own is to make of the predicted glimpses what it makes of the
+            label `glimpses`: the feature loss of section 4.
+        box_scale: how many times wider and higher than the target the window is, for
+            trackers that see it with its surroundings (1.5 for KTH, section 5.3). The
+            first window is `initial_box` enlarged so; `boxes` and `corner_boxes` come
+            out reduced.
 
     Call arguments:
         inputs: dict of
@@ -36,7 +43,7 @@ class Tracker(keras.Model):
         Dict of float32 tensors. Boxes at `t` are predicted before frame `t` is seen:
             `boxes`: `[B, T, 4]`, what the glimpse covers, as `(x1, y1, x2, y2)`;
             `corner_boxes`: `[B, T, 4]`, through the outermost grid centres: the
-            paper's predicted box (section 5.2);
+            paper's predicted box (section 5.2); both by 1/`box_scale`;
             `windows`: `[B, T, 6]`, in pixels (Eq. 6-8);
             `glimpses`: `[B, T, N, M, C]`, in 0..1;
             and the outputs of `objectives`.
@@ -56,9 +63,12 @@ class Tracker(keras.Model):
     (4, 10, 4)
     """
 
-    def __init__(self, cell, objectives=None, **kwargs):
+    def __init__(self, cell, objectives=None, box_scale=1.0, **kwargs):
         super().__init__(autocast=False, **kwargs)
+        if not box_scale > 0:
+            raise ValueError(f"Expected `box_scale` > 0. Received: {box_scale!r}")
         self.objectives = dict(objectives or {})
+        self.box_scale = box_scale
         # The loop carries windows in pixels, which float16 would round.
         self.loop = keras.layers.RNN(
             cell, return_sequences=True, dtype="float32", name="loop"
@@ -95,21 +105,15 @@ class Tracker(keras.Model):
         outputs = self._outputs(output)
         glimpses = outputs["glimpses"]
         for name, model in self.objectives.items():
-            judged = model(
-                tf.reshape(glimpses, [-1, *self.cell.glimpse_shape]),
-                training=None if model.trainable else False,
-            )
-            shape = tf.concat([tf.shape(glimpses)[:2], tf.shape(judged)[1:]], axis=0)
-            outputs[name] = tf.ensure_shape(
-                tf.reshape(judged, shape), glimpses.shape[:2] + judged.shape[1:]
-            )
+            outputs[name] = _judged(model, glimpses, None if model.trainable else False)
         return outputs
 
     def _outputs(self, output):
         windows, glimpses = self.cell.split_output(output)
+        glimpse_size, reduction = self.cell.glimpse_size, 1.0 / self.box_scale
         return {
-            "boxes": extent_box(windows, self.cell.glimpse_size),
-            "corner_boxes": corner_box(windows, self.cell.glimpse_size),
+            "boxes": scale_box(extent_box(windows, glimpse_size), reduction),
+            "corner_boxes": scale_box(corner_box(windows, glimpse_size), reduction),
             "windows": windows,
             "glimpses": glimpses,
         }
@@ -162,13 +166,18 @@ class Tracker(keras.Model):
         if not given:
             return self.cell.get_initial_state(batch_size)
         glimpse_size = self.cell.glimpse_size
-        window = window_from_box(initial_box, glimpse_size)
+        window = window_from_box(scale_box(initial_box, self.box_scale), glimpse_size)
         return self.cell.get_initial_state(
             batch_size, activations_from_window(window, frame_size, glimpse_size)
         )
 
     def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
         labels, outputs = _labelled(y, y_pred)
+        if "glimpses" in labels:
+            for name in self.objectives.keys() - labels.keys():
+                judged = _judged(self.objectives[name], labels["glimpses"], False)
+                labels[name] = tf.stop_gradient(judged)
+                outputs[name] = y_pred[name]
         return super().compute_loss(x, labels, outputs, sample_weight, training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
@@ -182,6 +191,7 @@ class Tracker(keras.Model):
             "objectives": {
                 name: serialize(model) for name, model in self.objectives.items()
             },
+            "box_scale": self.box_scale,
         }
 
     @classmethod
@@ -192,6 +202,15 @@ class Tracker(keras.Model):
             name: deserialize(model) for name, model in config["objectives"].items()
         }
         return cls(**config)
+
+
+def _judged(model, glimpses, training):
+    """Applies a model of single glimpses to those of sequences."""
+    judged = model(tf.reshape(glimpses, [-1, *glimpses.shape[2:]]), training=training)
+    shape = tf.concat([tf.shape(glimpses)[:2], tf.shape(judged)[1:]], axis=0)
+    return tf.ensure_shape(
+        tf.reshape(judged, shape), glimpses.shape[:2] + judged.shape[1:]
+    )
 
 
 def _labelled(labels, outputs):

@@ -263,6 +263,46 @@ def test_starts_on_a_given_target():
     tracker.fit({"frames": FRAMES, "initial_box": boxes}, {"boxes": BOXES}, verbose=0)
 
 
+def test_box_scale_is_between_target_and_window():
+    """Section 5.3: boxes times 1.5 going in, predictions by 1.5 coming out."""
+    cell = ratm_tf.RATMCell(8, SIZE, initial_window="given")
+    tracker = ratm_tf.Tracker(cell, box_scale=1.5)
+    target = BOXES[:, 0]
+    outputs = tracker({"frames": FRAMES, "initial_box": target})
+    np.testing.assert_allclose(outputs["boxes"][:, 0], target, atol=1e-5)
+    np.testing.assert_allclose(
+        outputs["windows"][:, 0],
+        window_from_box(np.tile(np.float32([2, 2.75, 14, 16.25]), [4, 1]), SIZE),
+        atol=1e-5,
+    )
+    width = outputs["corner_boxes"][:, 0, 2] - outputs["corner_boxes"][:, 0, 0]
+    np.testing.assert_allclose(width, [8 * 7 / 8] * 4, atol=1e-5)
+    example = {"frames": FRAMES, "boxes": BOXES, "initial_box": target}
+    inputs, labels = ratm_tf.labelled(example, SIZE, box_scale=1.5)
+    np.testing.assert_allclose(
+        labels["glimpses"][:, 0], tracker(inputs)["glimpses"][:, 0], atol=1e-5
+    )
+    assert ratm_tf.Tracker.from_config(tracker.get_config()).box_scale == 1.5
+    with pytest.raises(ValueError, match="box_scale.*-1"):
+        ratm_tf.Tracker(ratm_tf.RATMCell(8, SIZE), box_scale=-1)
+
+
+def test_objective_without_a_label_is_to_see_what_the_true_boxes_show():
+    judge = classifier()
+    tracker = make_tracker(objectives={"classes": judge})
+    tracker.compile("sgd", loss={"classes": "mse"})
+    inputs, labels = ratm_tf.labelled({"frames": FRAMES, "boxes": BOXES}, SIZE)
+    predicted = tracker(inputs)["glimpses"]
+    expected = np.mean(
+        [
+            (judge(a, training=False) - judge(b, training=False)) ** 2
+            for a, b in zip(labels["glimpses"], predicted, strict=True)
+        ]
+    )
+    loss = tracker.evaluate(inputs, labels, verbose=0)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
 def test_target_missing_or_not_expected():
     with pytest.raises(ValueError, match="initial_box.*received none"):
         ratm_tf.Tracker(ratm_tf.RATMCell(8, SIZE, initial_window="given"))(

@@ -7,6 +7,7 @@ from ratm_tf.attention.window import (
     activations_from_window,
     corner_box,
     extent_box,
+    scale_box,
     window_from_activations,
     window_from_box,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "corner_box",
     "extent_box",
     "gaussian_glimpse",
+    "scale_box",
     "window_from_activations",
     "window_from_box",
 ]

@@ -135,6 +135,25 @@ def extent_box(window, glimpse_size):
     return _box_around(window, _as_xy(glimpse_size))
 
 
+def scale_box(box, scale):
+    """Enlarges boxes about their centres.
+
+    Args:
+        box: float tensor `[..., 4]` as `(x1, y1, x2, y2)` in pixels.
+        scale: factor of width and height.
+
+    Returns:
+        Boxes `[..., 4]`.
+
+    Example:
+    >>> scale_box(tf.constant([6.0, 18.0, 14.0, 22.0]), 1.5).numpy()
+    array([ 4., 17., 16., 23.], dtype=float32)
+    """
+    first, last = tf.split(box, 2, axis=-1)
+    margin = (last - first) * ((scale - 1.0) / 2.0)
+    return tf.concat([first - margin, last + margin], axis=-1)
+
+
 def window_from_box(box, glimpse_size):
     """The window whose extent box is `box`, with sigma at half its stride.
 
