@@ -1,1 +1,5 @@
 """Bouncing balls (section 5.1 of the paper)."""
+
+from ratm_tf.datasets.bouncing_balls.pipeline import bouncing_balls
+
+__all__ = ["bouncing_balls"]

@@ -36,23 +36,24 @@ def draw_balls(key, num_balls, *, radius=RADIUS, box_size=BOX_SIZE, speed=SPEED)
     (TensorShape([1, 2]), 0.5)
     """
     key = tf.convert_to_tensor(key)
+    room = tf.cast(box_size, tf.float32) - 2 * radius
 
     def place(attempt, positions):
         del positions
         uniform = tf.random.stateless_uniform(
             [num_balls, 2], tf.random.fold_in(key, attempt, alg="philox"), alg="philox"
         )
-        return attempt + 1, radius + uniform * (
-            tf.constant(box_size, tf.float32) - 2 * radius
-        )
+        return attempt + 1, radius + uniform * room
 
-    _, positions = tf.while_loop(
-        lambda attempt, positions: _overlap(positions, radius),
-        place,
-        place(tf.constant(1, tf.int64), None),
-    )
+    attempt, positions = place(tf.constant(1, tf.int64), None)
+    if num_balls > 1:
+        _, positions = tf.while_loop(
+            lambda _, positions: _overlap(positions, radius),
+            place,
+            (attempt, positions),
+        )
     directions = tf.random.stateless_normal([num_balls, 2], key, alg="philox")
-    return positions, speed * directions / tf.norm(directions)
+    return positions, speed * directions / _norm(tf.reshape(directions, [-1]))
 
 
 def simulate(
@@ -152,7 +153,7 @@ def _bounce_off_balls(positions, velocities, radius):
 def _overlap(positions, radius):
     pairs = itertools.combinations(tf.unstack(positions, axis=-2), 2)
     overlaps = [_norm(one - other)[..., 0] < 2 * radius for one, other in pairs]
-    return tf.reduce_any(overlaps) if overlaps else tf.constant(False)
+    return tf.reduce_any(overlaps)
 
 
 def _norm(vector):

@@ -98,7 +98,7 @@ def test_balls_meet_head_on_and_at_a_wall():
 
 def test_energy_is_conserved_without_kicks():
     positions, velocities = draw_balls(tf.constant([0, 7], tf.int64), num_balls=3)
-    trajectory = simulate(
+    trajectory = tf.function(simulate)(
         tf.cast(positions, tf.float64), tf.cast(velocities, tf.float64), 500
     )
     # Between frames without a bounce a ball moves by its velocity.
@@ -111,8 +111,9 @@ def test_energy_is_conserved_without_kicks():
 
 
 def test_start_is_spread_over_the_box_without_overlap():
+    draw = tf.function(draw_balls)
     starts = [
-        draw_balls(tf.constant([3, index], tf.int64), num_balls=2, box_size=(10, 8))
+        draw(tf.constant([3, index], tf.int64), num_balls=2, box_size=(10, 8))
         for index in range(150)
     ]
     positions, velocities = (np.stack(part) for part in zip(*starts, strict=True))
