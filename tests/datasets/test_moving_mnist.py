@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from ratm_tf.datasets import load_digits, moving_mnist
 from ratm_tf.datasets.mnist import SAMPLE_PATH
-from ratm_tf.datasets.moving_mnist import random_walk, render
+from ratm_tf.datasets.moving_mnist import bouncing_walk, random_walk, render
 
 
 def sequences(split="train", num_frames=10, num_sequences=8, **kwargs):
@@ -59,6 +59,76 @@ def test_random_walk_matches_reference():
             np.testing.assert_allclose(walk[:, axis], expected, atol=1e-3)
 
 
+def reference_bounces(position, drift, walk, kicks, limit, diameter):
+    """Two balls of `bouncing_walk`, one coordinate at a time."""
+    balls = range(2)
+    parts = [drift.astype(float).copy(), walk.astype(float).copy()]
+    position = position.astype(float).copy()
+    path, collisions = [position.copy()], 0
+    for kick in kicks:
+        parts[1] = 0.9 * parts[1] + 0.1 * kick
+        for _ in range(2):
+            position += (parts[0] + parts[1]) / 2
+            for ball, axis in itertools.product(balls, balls):
+                if position[ball, axis] < 0:
+                    position[ball, axis] *= -1
+                elif position[ball, axis] > limit[axis]:
+                    position[ball, axis] = 2 * limit[axis] - position[ball, axis]
+                else:
+                    continue
+                for part in parts:
+                    part[ball, axis] *= -1
+            line = position[1] - position[0]
+            distance = np.linalg.norm(line)
+            line /= distance
+            speeds = [part @ line for part in parts]
+            if distance < diameter and sum(speeds)[0] > sum(speeds)[1]:
+                collisions += 1
+                for part, (first, second) in zip(parts, speeds, strict=True):
+                    part[0] += (second - first) * line
+                    part[1] += (first - second) * line
+        path.append(position.copy())
+    return path, collisions
+
+
+def test_bouncing_walk_matches_reference():
+    rng = np.random.default_rng(0)
+    limit = np.array([72, 56], np.float32)
+
+    def draw(low, high, *shape):
+        return rng.uniform(low, high, [20, *shape, 2, 2]).astype(np.float32)
+
+    position, kicks = draw(0, limit), draw(-15, 15, 39)
+    drift, walk = draw(-5, 5), draw(-15, 15)
+    paths = bouncing_walk(position, drift, walk, kicks, limit, diameter=28)
+    assert paths.shape == (20, 40, 2, 2)
+    collisions = []
+    for path, *motion in zip(paths, position, drift, walk, kicks, strict=True):
+        expected, count = reference_bounces(*motion, limit, diameter=28)
+        collisions.append(count)
+        # Balls amplify rounding errors when they collide.
+        np.testing.assert_allclose(path, expected, atol=1e-2)
+    assert np.count_nonzero(collisions) > 10
+
+
+def test_balls_neither_leave_nor_stick_nor_gain_energy():
+    limit = tf.constant([72.0, 72.0])
+    position = tf.constant([[0.0, 0.0], [72.0, 72.0]])
+    drift = tf.constant([[3.0, 4.0], [-2.0, 1.0]])
+    path = bouncing_walk(
+        position, drift, tf.zeros([2, 2]), tf.zeros([499, 2, 2]), limit, diameter=28
+    ).numpy()
+    assert path.min() >= 0 and path.max() <= 72
+    # Half a step brings the balls at most 3.9 px too near, from then on they part.
+    distance = np.linalg.norm(path[:, 0] - path[:, 1], axis=-1)
+    assert distance.min() > 28 - 3.9 and (distance < 28).sum() > 5
+    assert not np.any((distance[:-1] < 28) & (distance[1:] < distance[:-1]))
+    inner = np.all((path > 5) & (path < 67), axis=(1, 2)) & (distance > 34)
+    free = inner[:-1] & inner[1:]
+    energy = np.square(np.diff(path, axis=0)).sum(axis=(1, 2))[free]
+    np.testing.assert_allclose(energy, 3**2 + 4**2 + 2**2 + 1, rtol=1e-3)
+
+
 def test_render_matches_reference():
     rng = np.random.default_rng(0)
     image = rng.integers(1, 256, [3, 4]).astype(np.uint8)
@@ -91,6 +161,55 @@ def test_boxes_are_cells_that_hold_a_digit_of_the_split(split, frame_size):
             assert cell.astype(int).sum() == frame.astype(int).sum()
 
 
+def test_two_digits_are_drawn_by_maximum_and_the_first_is_the_target():
+    images, labels = load_digits("test", SAMPLE_PATH)
+    digits = dict(zip((image.tobytes() for image in images), labels, strict=True))
+    overlaps = 0
+    for element in sequences("test", num_frames=30, num_digits=2, num_sequences=16):
+        frames, boxes = element["frames"][..., 0], element["boxes"]
+        corners = (boxes[:, :2] + 0.5).astype(int)
+        # Where only the target's cell has ink, or both are apart, it is a digit.
+        known = [
+            frame[y : y + 28, x : x + 28].tobytes()
+            for frame, (x, y) in zip(frames, corners, strict=True)
+        ]
+        (target,) = {cell for cell in known if cell in digits}
+        assert digits[target] == element["digit"]
+        target = np.frombuffer(target, np.uint8).reshape(28, 28)
+        ink = []
+        for frame, (x, y) in zip(frames, corners, strict=True):
+            assert np.all(frame[y : y + 28, x : x + 28] >= target)
+            rest = frame.astype(int)
+            rest[y : y + 28, x : x + 28] -= target
+            ink.append(rest.sum())
+        # What is left is the other digit, less where the target outshines it.
+        overlaps += np.count_nonzero(np.array(ink) < max(ink))
+        assert ink.count(max(ink)) > 10
+
+        center = boxes[0].reshape(2, 2).mean(axis=0)
+        np.testing.assert_array_equal(
+            element["initial_box"], np.concatenate([center - 40, center + 40])
+        )
+    assert overlaps > 0
+
+
+def test_motion_of_two_digits_has_the_constants_of_one_and_of_balls():
+    boxes = np.stack(
+        [
+            element["boxes"]
+            for element in sequences(num_frames=3, num_digits=2, num_sequences=2000)
+        ]
+    )
+    corners = boxes[..., :2] + 0.5
+    assert corners.min() == 0 and corners.max() == 72
+    start = corners[:, 0]
+    inner = np.all((start > 28) & (start < 44), axis=1)
+    first = np.diff(corners[inner], axis=1)[:, 0]
+    # Two balls and two axes share the drift's square, 25.
+    spread = np.sqrt(25 / 4 + 15**2 / 3 * (0.9**2 + 0.1**2))
+    np.testing.assert_allclose(first.std(), spread, atol=1)
+
+
 def test_motion_has_the_published_constants():
     boxes = np.stack(
         [element["boxes"] for element in sequences(num_frames=3, num_sequences=2000)]
@@ -110,13 +229,17 @@ def test_motion_has_the_published_constants():
     assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.95
 
 
-def test_sequences_depend_on_seed_split_and_index_alone():
-    expected = sequences()
-    for ours, theirs in zip(sequences(), expected, strict=True):
+@pytest.mark.parametrize("num_digits", [1, 2])
+def test_sequences_depend_on_seed_split_and_index_alone(num_digits):
+    def draw(*split, **options):
+        return sequences(*split, num_digits=num_digits, **options)
+
+    expected = draw()
+    for ours, theirs in zip(draw(), expected, strict=True):
         assert_same(ours, theirs)
     different = {element["boxes"].tobytes() for element in expected}
-    different |= {element["boxes"].tobytes() for element in sequences("test")}
-    different |= {element["boxes"].tobytes() for element in sequences(seed=1)}
+    different |= {element["boxes"].tobytes() for element in draw("test")}
+    different |= {element["boxes"].tobytes() for element in draw(seed=1)}
     assert len(different) == 3 * len(expected)
 
 
@@ -137,14 +260,22 @@ def test_batches_hold_the_same_sequences():
         )
 
 
-def test_start_gives_every_worker_its_range():
-    workers = sequences(num_sequences=5) + sequences(num_sequences=3, start=5)
-    for ours, theirs in zip(workers, sequences(), strict=True):
+@pytest.mark.parametrize("num_digits", [1, 2])
+def test_start_gives_every_worker_its_range(num_digits):
+    workers = [
+        *sequences(num_digits=num_digits, num_sequences=35),
+        *sequences(num_digits=num_digits, num_sequences=5, start=35),
+    ]
+    whole = sequences(num_digits=num_digits, num_sequences=40)
+    for ours, theirs in zip(workers, whole, strict=True):
         assert_same(ours, theirs)
 
 
-def test_short_sequences_are_the_beginning_of_long_ones():
-    for short, long in zip(sequences(), sequences(num_frames=30), strict=True):
+@pytest.mark.parametrize("num_digits", [1, 2])
+def test_short_sequences_are_the_beginning_of_long_ones(num_digits):
+    shorts = sequences(num_digits=num_digits)
+    longs = sequences(num_digits=num_digits, num_frames=30)
+    for short, long in zip(shorts, longs, strict=True):
         np.testing.assert_array_equal(short["frames"], long["frames"][:10])
         np.testing.assert_array_equal(short["boxes"], long["boxes"][:10])
         assert short["digit"] == long["digit"]
@@ -168,6 +299,7 @@ def test_cardinality_and_shapes_are_known():
     ("argument", "value", "message"),
     [
         ("num_frames", 0, "num_frames must be an integer >= 1, got 0"),
+        ("num_digits", 3, "num_digits must be 1 or 2, got 3"),
         ("num_sequences", -1, "num_sequences must be an integer >= 1, got -1"),
         ("batch_size", 2.5, "batch_size must be an integer >= 1, got 2.5"),
         ("start", -1, "start must be an integer >= 0, got -1"),

@@ -1,21 +1,27 @@
-"""Moving MNIST with one digit (section 5.2 of the paper), as a `tf.data` pipeline."""
+"""Moving MNIST (section 5.2 of the paper) as a `tf.data` pipeline."""
 
+import functools
 import operator
 
 import numpy as np
 import tensorflow as tf
 
+from ratm_tf.datasets.bouncing_balls.simulation import draw_balls
 from ratm_tf.datasets.mnist import load_digits
+from ratm_tf.datasets.moving_mnist.motion import bouncing_walk, random_walk
 
 DIGIT_SIZE = 28
 MAX_SPEED = 15.0
-MOMENTUM = 0.9
+DRIFT_SPEED = 5.0
+INITIAL_BOX_SIZE = 0.8
+_BLOCK = 32
 
 
 def moving_mnist(
     split,
     *,
     num_frames,
+    num_digits=1,
     batch_size=None,
     num_sequences=None,
     start=0,
@@ -23,7 +29,17 @@ def moving_mnist(
     frame_size=(100, 100),
     mnist_path=None,
 ):
-    """Builds sequences of one MNIST digit that wanders over a black canvas.
+    """Builds sequences of MNIST digits that wander over a black canvas.
+
+    One digit walks at random with momentum and is reflected by the borders. Of two
+    digits the first is the target. They move as balls of radius 14 do, reflected by the
+    borders and by each other, and such a random walk is added to the balls' velocities;
+    where they overlap, the brighter pixel shows. All constants are in pixels per frame:
+
+    - the random walk, per axis: `v_0 ~ U(-15, 15)`, `v_t = 0.9 v_{t-1} + 0.1 u_t` with
+      `u_t ~ U(-15, 15)`, for one digit and for each of two;
+    - the velocities of two balls together have the length 5, as those of the bouncing
+      balls have 0.5 in a box of side 10.
 
     Sequence `i` of a `seed` and `split` is always the same one, whatever the
     batch size, and its first frames are the same however many are asked for.
@@ -34,23 +50,27 @@ def moving_mnist(
     Args:
         split: "train" or "test", the MNIST split that digits are drawn from.
         num_frames: frames per sequence, T.
+        num_digits: 1 or 2.
         batch_size: optional number of sequences per element, B; the last batch
             may be smaller. Without it, elements are single sequences.
         num_sequences: how many sequences; without it, they never end.
         start: index of the first sequence.
         seed: integer, chooses the whole collection of sequences.
-        frame_size: (height, width) of the canvas in pixels, each at least 43:
-            a digit and its longest step.
+        frame_size: (height, width) of the canvas in pixels, each at least 43,
+            a digit and its longest step; 84, three digits, if there are two.
         mnist_path: optional MNIST file, see `load_digits`.
 
     Returns:
         A `tf.data.Dataset` of dicts, here with a leading B if batched:
 
         - `frames`: uint8 of shape [T, height, width, 1], 0..255;
-        - `boxes`: float32 of shape [T, 4], the digit's 28x28 cell as
+        - `boxes`: float32 of shape [T, 4], the target's 28x28 cell as
           (x1, y1, x2, y2) in pixels, edges included: with the cell's top-left
           pixel at x, x1 = x - 0.5 and x2 = x + 27.5;
-        - `digit`: int64 scalar, the class 0..9.
+        - `digit`: int64 scalar, the target's class 0..9;
+        - with two digits, `initial_box`: float32 of shape [4], centred on the target in
+          the first frame, 80% of the frame wide and high, for trackers with
+          `initial_window="given"`.
 
     Raises:
         ValueError: If an argument is out of its range, or `mnist_path` has
@@ -66,10 +86,12 @@ def moving_mnist(
     num_frames = _integer("num_frames", num_frames, at_least=1)
     start = _integer("start", start, at_least=0)
     seed = _integer("seed", seed)
+    if num_digits not in tuple(_MOTIONS):
+        raise ValueError(f"num_digits must be 1 or 2, got {num_digits!r}.")
+    draw, move, smallest = _MOTIONS[num_digits]
     if np.shape(frame_size) != (2,):
         raise ValueError(f"frame_size must be (height, width), got {frame_size!r}.")
     height, width = frame_size
-    smallest = DIGIT_SIZE + int(MAX_SPEED)
     height = _integer("frame_size[0]", height, at_least=smallest)
     width = _integer("frame_size[1]", width, at_least=smallest)
     if batch_size is not None:
@@ -81,85 +103,93 @@ def moving_mnist(
         indices = tf.data.Dataset.range(start, start + num_sequences)
 
     images, labels = map(tf.constant, load_digits(split, mnist_path))
-    limit = tf.constant([width - DIGIT_SIZE, height - DIGIT_SIZE], tf.float32)
+    limit = np.array([width - DIGIT_SIZE, height - DIGIT_SIZE], np.float32)
     collection_key = tf.random.fold_in(
         tf.constant([seed, 0], tf.int64), ("train", "test").index(split), alg="philox"
     )
 
-    def sequence(index):
-        digit, corner, velocity, kicks = _draw(
-            collection_key + [index, 0], num_frames, len(labels), limit
-        )
-        corners = tf.round(random_walk(corner, velocity, kicks, limit))
-        return {
-            "frames": render(images[digit], corners, (height, width)),
-            "boxes": tf.concat([corners - 0.5, corners + (DIGIT_SIZE - 0.5)], axis=1),
-            "digit": labels[digit],
-        }
+    def drawn(index):
+        return draw(collection_key + [index, 0], num_frames, len(labels), limit)
 
-    dataset = indices.map(sequence, num_parallel_calls=tf.data.AUTOTUNE)
+    def moved(digits, *motion):
+        path = move(*motion, limit=limit)
+        return digits, tf.reshape(path, [-1, num_frames, num_digits, 2])
+
+    def sequence(digits, path):
+        corners = tf.round(path)
+        frames = [
+            render(images[digits[i]], corners[:, i], (height, width))
+            for i in range(num_digits)
+        ]
+        target = corners[:, 0]
+        example = {
+            "frames": functools.reduce(tf.maximum, frames),
+            "boxes": tf.concat([target - 0.5, target + (DIGIT_SIZE - 0.5)], axis=1),
+            "digit": labels[digits[0]],
+        }
+        if num_digits > 1:
+            center = target[0] + (DIGIT_SIZE - 1) / 2
+            half_size = INITIAL_BOX_SIZE / 2 * tf.constant([width, height], tf.float32)
+            initial_box = tf.concat([center - half_size, center + half_size], axis=0)
+            example["initial_box"] = initial_box
+        return example
+
+    dataset = indices.map(drawn, num_parallel_calls=tf.data.AUTOTUNE)
+    # A block of sequences moves as fast as one does.
+    dataset = dataset.batch(_BLOCK).map(moved).unbatch()
+    dataset = dataset.apply(
+        tf.data.experimental.assert_cardinality(indices.cardinality())
+    )
+    dataset = dataset.map(sequence, num_parallel_calls=tf.data.AUTOTUNE)
     if batch_size is not None:
         dataset = dataset.batch(batch_size)
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
-def _draw(key, num_frames, num_digits, limit):
-    """Draws a sequence's random numbers: digit, corner, velocity and kicks.
-
-    Philox makes the kicks of a short sequence the first ones of a long one.
-    """
-
-    def uniform(stream, shape, low, high, dtype=tf.float32):
-        return tf.random.stateless_uniform(
-            shape, key + [0, stream], low, high, dtype, alg="philox"
-        )
-
+def _draw_one_digit(key, num_frames, num_images, limit):
+    """Draws the image of a sequence's digit and what `random_walk` takes."""
     return (
-        uniform(0, [], 0, num_digits, tf.int32),
-        uniform(1, [2], 0.0, 1.0) * limit,
-        uniform(2, [2], -MAX_SPEED, MAX_SPEED),
-        uniform(3, [num_frames - 1, 2], -MAX_SPEED, MAX_SPEED),
+        _uniform(key, 0, [1], 0, num_images, tf.int32),
+        _uniform(key, 1, [2], 0.0, 1.0) * limit,
+        _uniform(key, 2, [2], -MAX_SPEED, MAX_SPEED),
+        _uniform(key, 3, [num_frames - 1, 2], -MAX_SPEED, MAX_SPEED),
     )
 
 
-def random_walk(position, velocity, kicks, limit):
-    """Walks with momentum between reflecting borders.
+def _draw_two_digits(key, num_frames, num_images, limit):
+    """Draws the images of a sequence's digits and what `bouncing_walk` takes."""
+    centers, drift = draw_balls(
+        key + [0, 1],
+        2,
+        radius=DIGIT_SIZE / 2,
+        box_size=limit + DIGIT_SIZE,
+        speed=DRIFT_SPEED,
+    )
+    return (
+        _uniform(key, 0, [2], 0, num_images, tf.int32),
+        centers - DIGIT_SIZE / 2,
+        drift,
+        _uniform(key, 2, [2, 2], -MAX_SPEED, MAX_SPEED),
+        _uniform(key, 3, [num_frames - 1, 2, 2], -MAX_SPEED, MAX_SPEED),
+    )
 
-    Every step, `velocity = 0.9 * velocity + 0.1 * kick` and then
-    `position = position + velocity`; a position beyond a border is mirrored
-    at it and its velocity turned.
 
-    Args:
-        position: float tensor of shape [2], where the walk starts, (x, y) in
-            pixels, 0..`limit`.
-        velocity: float tensor of shape [2], pixels per step.
-        kicks: float tensor of shape [T - 1, 2], T - 1 known statically. No
-            velocity or kick may be larger than `limit`.
-        limit: float tensor of shape [2], the borders are at 0 and at `limit`.
+def _uniform(key, stream, shape, low, high, dtype=tf.float32):
+    # Philox makes the kicks of a short sequence the first ones of a long one.
+    return tf.random.stateless_uniform(
+        shape, key + [0, stream], low, high, dtype, alg="philox"
+    )
 
-    Returns:
-        Float tensor of shape [T, 2], the positions, the first one included.
 
-    Example:
-    >>> import tensorflow as tf
-    >>> from ratm_tf.datasets.moving_mnist import random_walk
-    >>> random_walk(
-    ...     position=tf.constant([0.0, 9.0]),
-    ...     velocity=tf.constant([1.0, 2.0]),
-    ...     kicks=tf.constant([[1.0, 2.0]]),
-    ...     limit=tf.constant([10.0, 10.0]),
-    ... ).numpy()
-    array([[0., 9.],
-           [1., 9.]], dtype=float32)
-    """
-    positions = [position]
-    for kick in tf.unstack(kicks):
-        velocity = MOMENTUM * velocity + (1 - MOMENTUM) * kick
-        moved = position + velocity
-        position = tf.minimum(tf.abs(moved), 2 * limit - tf.abs(moved))
-        velocity = tf.where(position == moved, velocity, -velocity)
-        positions.append(position)
-    return tf.stack(positions)
+# By number of digits: what to draw, how it moves, and the smallest frame.
+_MOTIONS = {
+    1: (_draw_one_digit, random_walk, DIGIT_SIZE + int(MAX_SPEED)),
+    2: (
+        _draw_two_digits,
+        functools.partial(bouncing_walk, diameter=DIGIT_SIZE),
+        3 * DIGIT_SIZE,
+    ),
+}
 
 
 def render(image, corners, frame_size):
