@@ -1,0 +1,173 @@
+"""KTH human actions (section 5.3 of the paper), as a `tf.data` pipeline."""
+
+import numpy as np
+import tensorflow as tf
+
+from ratm_tf.datasets.arguments import integer, sequence_indices
+from ratm_tf.datasets.kth.annotations import ACTIONS, SUBJECTS
+from ratm_tf.datasets.kth.videos import read_sequences
+
+
+def kth(
+    split,
+    *,
+    data_dir,
+    test_subject,
+    num_frames=None,
+    batch_size=None,
+    num_sequences=None,
+    start=0,
+    seed=0,
+    actions=("jogging", "running", "walking"),
+    skip_bad=False,
+):
+    """Builds sequences of a walking, running or jogging person, leaving one out.
+
+    With `num_frames`, these are random parts of the annotated sequences, without an end
+    unless `num_sequences` says so; part `i` of a `seed` is always the same. Without,
+    they are all annotated sequences of the split as they are, once, in the order of the
+    box file. Sequences shorter than `num_frames` or than others of their batch are
+    padded with zeros, which `mask` tells.
+
+    The split's annotated frames are read at once and kept in memory: 1 GB for the whole
+    of the three actions.
+
+    Args:
+        split: "test": the sequences of `test_subject`; "validation": those of another
+            subject, drawn by `seed`; "train": those of the rest.
+        data_dir: folder of `KTHBoundingBoxInfo.txt` and the original videos,
+            `personPP_ACTION_dS_uncomp.avi`.
+        test_subject: 1..25, the subject to leave out.
+        num_frames: frames per sequence, T. Without it, whole sequences.
+        batch_size: optional number of sequences per element, B; the last batch may be
+            smaller. Without it, elements are single sequences.
+        num_sequences: how many sequences.
+        start: index of the first sequence.
+        seed: integer >= 0, chooses the validation subject and the parts.
+        actions: which actions to read.
+        skip_bad: whether to log and leave out sequences that cannot be read instead of
+            raising: a bad row of the box file, a missing or truncated video, a row of
+            more frames than its video has.
+
+    Returns:
+        A `tf.data.Dataset` of dicts, here with a leading B if batched:
+
+        - `frames`: uint8 of shape [T, 120, 160, 1], 0..255;
+        - `boxes`: float32 of shape [T, 4], (x1, y1, x2, y2) in pixels, edges included;
+        - `initial_box`: float32 of shape [4], the first one;
+        - `mask`: bool of shape [T], False where padded;
+        - `subject`, `action` (index into `ACTIONS`), `scenario`, `sequence`: int64
+          scalars.
+
+    Raises:
+        FileNotFoundError: If there is no box file.
+        BadSequence: If a sequence cannot be read.
+        ValueError: If another argument is out of its range, or the split is empty.
+
+    Example:
+    >>> def train_batches(data_dir):
+    ...     return ratm_tf.datasets.kth(
+    ...         "train", data_dir=data_dir, test_subject=7, num_frames=30, batch_size=16
+    ...     )
+    """
+    seed = integer("seed", seed, at_least=0)
+    if num_frames is not None:
+        num_frames = integer("num_frames", num_frames, at_least=1)
+    if batch_size is not None:
+        batch_size = integer("batch_size", batch_size, at_least=1)
+    subjects = subjects_of(split, test_subject, seed)
+    annotations, videos = [], []
+    for annotation, frames in read_sequences(data_dir, subjects, actions, skip_bad):
+        annotations.append(annotation)
+        videos.append(frames)
+    if not annotations:
+        raise ValueError(
+            f"data_dir: {data_dir} has no sequence of the actions {actions} of the "
+            f"subjects {subjects}, the {split} split."
+        )
+    lengths = tf.constant([len(video) for video in videos], tf.int64)
+    offsets = tf.cumsum(lengths, exclusive=True)
+    all_frames = tf.constant(np.concatenate(videos))
+    all_boxes = tf.constant(np.concatenate([row.boxes for row in annotations]))
+    about = {
+        "subject": [row.subject for row in annotations],
+        "action": [ACTIONS.index(row.action) for row in annotations],
+        "scenario": [row.scenario for row in annotations],
+        "sequence": [row.sequence for row in annotations],
+    }
+    about = {name: tf.constant(values, tf.int64) for name, values in about.items()}
+    del videos
+
+    def part(index, first, length):
+        boxes = all_boxes[offsets[index] + first :][:length]
+        return {
+            "frames": all_frames[offsets[index] + first :][:length],
+            "boxes": boxes,
+            "initial_box": boxes[0],
+            "mask": tf.ones([length], tf.bool),
+        } | {name: values[index] for name, values in about.items()}
+
+    def random_part(number):
+        uniform = tf.random.stateless_uniform(
+            [2], tf.stack([tf.constant(seed, tf.int64), number]), alg="philox"
+        )
+        index = tf.cast(uniform[0] * len(annotations), tf.int64)
+        spare = tf.maximum(lengths[index] - num_frames, 0)
+        first = tf.cast(uniform[1] * tf.cast(spare + 1, tf.float32), tf.int64)
+        return pad(part(index, first, tf.minimum(lengths[index], num_frames)))
+
+    def pad(sequence):
+        missing = num_frames - tf.shape(sequence["mask"])[0]
+        padded = dict(sequence)
+        for name in ("frames", "boxes", "mask"):
+            rank = len(sequence[name].shape)
+            values = tf.pad(sequence[name], [[0, missing]] + [[0, 0]] * (rank - 1))
+            padded[name] = tf.ensure_shape(values, [num_frames, *values.shape[1:]])
+        return padded
+
+    if num_frames is None:
+        indices = tf.data.Dataset.range(start, len(annotations))
+        dataset = indices.map(lambda index: part(index, 0, lengths[index]))
+        if num_sequences is not None:
+            dataset = dataset.take(num_sequences)
+    else:
+        indices = sequence_indices(start, num_sequences)
+        dataset = indices.map(random_part, num_parallel_calls=tf.data.AUTOTUNE)
+    if batch_size is not None:
+        dataset = dataset.padded_batch(batch_size)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def subjects_of(split, test_subject, seed=0):
+    """The subjects of a split that leaves one subject out.
+
+    Args:
+        split: "train", "validation" or "test".
+        test_subject: 1..25, the subject of the test split.
+        seed: integer >= 0; the validation split has one of the others, drawn by it.
+
+    Returns:
+        Tuple of subjects, 1..25.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+    >>> from ratm_tf.datasets.kth.pipeline import subjects_of
+    >>> subjects_of("test", test_subject=7)
+    (7,)
+    >>> len(subjects_of("train", test_subject=7))
+    23
+    """
+    if test_subject not in SUBJECTS:
+        raise ValueError(f"test_subject must be one of 1..25, got {test_subject!r}.")
+    others = [subject for subject in SUBJECTS if subject != test_subject]
+    drawn = others[np.random.default_rng([seed, test_subject]).integers(len(others))]
+    splits = {
+        "test": (test_subject,),
+        "validation": (drawn,),
+        "train": tuple(subject for subject in others if subject != drawn),
+    }
+    if split not in splits:
+        raise ValueError(f"split must be one of {list(splits)}, got {split!r}.")
+    return splits[split]

@@ -1,0 +1,84 @@
+"""The KTH videos, cut into annotated sequences."""
+
+import itertools
+import logging
+import pathlib
+
+import cv2
+import numpy as np
+
+from ratm_tf.datasets.kth.annotations import ACTIONS, BadSequence, read_annotations
+
+BOX_FILE = "KTHBoundingBoxInfo.txt"
+
+
+def read_sequences(data_dir, subjects, actions, skip_bad=False):
+    """Reads annotated sequences, in the order of the box file.
+
+    Args:
+        data_dir: folder of `KTHBoundingBoxInfo.txt` and the original videos,
+            `personPP_ACTION_dS_uncomp.avi`.
+        subjects: the subjects to read, of 1..25.
+        actions: the actions to read, of `ACTIONS`.
+        skip_bad: whether to log and leave out what cannot be read: a bad row, a missing
+            or truncated video, a row of more frames than its video has.
+
+    Yields:
+        `(annotation, frames)`: the row of the box file and the frames it speaks of,
+        uint8 `[T, H, W, 1]`, in the video's order.
+
+    Raises:
+        FileNotFoundError: if there is no box file.
+        ValueError: if an action is unknown.
+        BadSequence: if a sequence cannot be read.
+
+    Example:
+    >>> from ratm_tf.datasets.kth.videos import read_sequences
+    >>> for annotation, frames in read_sequences("/nowhere", [1], ["jogging"]):
+    ...     print(annotation.video, frames.shape)
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/KTHBoundingBox...
+    """
+    unknown = set(actions) - set(ACTIONS)
+    if unknown:
+        raise ValueError(f"actions must be of {ACTIONS}, got {sorted(unknown)}.")
+    data_dir = pathlib.Path(data_dir)
+    box_file = data_dir / BOX_FILE
+    annotations = (
+        annotation
+        for annotation in read_annotations(box_file, skip_bad)
+        if annotation.subject in subjects and annotation.action in actions
+    )
+    for name, rows in itertools.groupby(annotations, key=lambda row: row.video):
+        rows = list(rows)
+        path = data_dir / name
+        video, announced = _read_video(path, max(row.last for row in rows))
+        bad = [row for row in rows if row.last > len(video)]
+        if bad:
+            lines = ", ".join(str(row.line) for row in bad)
+            fault = f"{box_file}:{lines}: {path} is missing."
+            if path.exists():
+                fault = (
+                    f"{box_file}:{lines}: expected {bad[-1].last} frames in {path}, "
+                    f"which gave {len(video)} and says it has {announced}."
+                )
+            if not skip_bad:
+                raise BadSequence(fault)
+            logging.warning("Skipped %s", fault)
+        for row in rows:
+            if row.last <= len(video):
+                yield row, video[row.first - 1 : row.last]
+
+
+def _read_video(path, num_frames):
+    """Its first frames, uint8 [T, H, W, 1], and how many it says it has."""
+    capture = cv2.VideoCapture(str(path)) if path.exists() else cv2.VideoCapture()
+    frames = []
+    while len(frames) < num_frames:
+        read, frame = capture.read()
+        if not read:
+            break
+        frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))
+    announced = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+    capture.release()
+    return np.array(frames, np.uint8)[..., np.newaxis], announced
