@@ -5,6 +5,7 @@ from ratm_tf.datasets.kth import kth
 from ratm_tf.datasets.mnist import load_digits
 from ratm_tf.datasets.moving_mnist import moving_mnist
 from ratm_tf.datasets.otb import otb
+from ratm_tf.datasets.people import people
 from ratm_tf.datasets.throughput import throughput
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "load_digits",
     "moving_mnist",
     "otb",
+    "people",
     "throughput",
 ]

@@ -1,0 +1,5 @@
+"""KTH-like videos of cut-out people."""
+
+from ratm_tf.datasets.people.pipeline import people
+
+__all__ = ["people"]
