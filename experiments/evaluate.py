@@ -33,21 +33,25 @@ _MNIST_PATH = flags.DEFINE_string(
 )
 
 
-def one_digit():
+def digits(num_digits, num_sequences):
     """Moving MNIST: the length that trackers are trained on, and the whole length."""
     frames = _FRAMES.value or 30
     dataset = moving_mnist(
         "test",
         num_frames=frames,
+        num_digits=num_digits,
         batch_size=100,
-        num_sequences=_SEQUENCES.value or 10_000,
+        num_sequences=_SEQUENCES.value or num_sequences,
         seed=_SEED.value,
         mnist_path=_MNIST_PATH.value,
     )
     return dataset, sorted({(1, min(10, frames)), (1, frames)})
 
 
-DATASETS = {"moving_mnist": one_digit}
+DATASETS = {
+    "moving_mnist": lambda: digits(num_digits=1, num_sequences=10_000),
+    "moving_mnist_two_digits": lambda: digits(num_digits=2, num_sequences=5_000),
+}
 _DATASET = flags.DEFINE_enum(
     "dataset", "moving_mnist", list(DATASETS), "What to track."
 )

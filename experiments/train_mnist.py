@@ -1,5 +1,8 @@
 r"""Trains RATM to follow a moving MNIST digit (section 5.2 of the paper).
 
+With --digits=2 there are two, which bounce off each other; the tracker starts on one
+and must not hop to the other.
+
 Needs no flags. Writes to MODEL_DIR the trained model (model.keras), its IoU on test
 sequences (metrics.json), a picture of tracked test sequences (film_strip.png) and
 TensorBoard logs; started again after an interruption, it goes on from the last epoch.
@@ -19,8 +22,9 @@ FRAME_SIZE = (100, 100)
 BATCH_SIZE = 32
 TRAIN_FRAMES, TEST_FRAMES = 10, 30
 
-flags.FLAGS.set_default("model_dir", "runs/mnist")
-flags.FLAGS.set_default("test_sequences", 10_000)
+_DIGITS = flags.DEFINE_integer(
+    "digits", 1, "Digits in each sequence.", lower_bound=1, upper_bound=2
+)
 _MNIST_PATH = flags.DEFINE_string(
     "mnist_path",
     None,
@@ -32,9 +36,7 @@ def fast_tracker(steps):
     """A GRU that learns the box and what to see in it, at first from a blurred view."""
     tracker = ratm_tf.Tracker(
         ratm_tf.RATMCell(
-            recurrent_cell=keras.layers.GRUCell(100),
-            initial_sigma=6.0,
-            implementation=program.IMPLEMENTATION.value,
+            recurrent_cell=keras.layers.GRUCell(100), initial_sigma=6.0, **_cell()
         )
     )
     tracker.compile(
@@ -57,7 +59,7 @@ def paper_tracker(steps):
     classifier = ratm_tf.load_pretrained("mnist_cnn")
     classifier.trainable = False
     tracker = ratm_tf.Tracker(
-        ratm_tf.RATMCell(units=100, implementation=program.IMPLEMENTATION.value),
+        ratm_tf.RATMCell(units=100, **_cell()),
         objectives={"class_probabilities": classifier},
     )
     tracker.compile(
@@ -75,18 +77,36 @@ def paper_tracker(steps):
     return tracker
 
 
-PRESETS = {"fast": (fast_tracker, 1_000), "paper": (paper_tracker, 32_000)}
+def _cell():
+    """The attention's options that the recipes share."""
+    return {
+        "initial_window": "learned" if _DIGITS.value == 1 else "given",
+        "implementation": program.IMPLEMENTATION.value,
+    }
+
+
+PRESETS = {"fast": fast_tracker, "paper": paper_tracker}
+# By number of digits: steps of the presets, test sequences, output folder.
+DEFAULTS = {
+    1: ({"fast": 1_000, "paper": 32_000}, 10_000, "runs/mnist"),
+    2: ({"fast": 2_000, "paper": 32_000}, 5_000, "runs/mnist_two_digits"),
+}
 
 
 def main(_):
     """Trains, evaluates and saves a tracker."""
     keras.utils.set_random_seed(program.SEED.value)
-    build, steps = PRESETS[program.PRESET.value]
-    steps = program.STEPS.value or steps
-    run = {"preset": program.PRESET.value, "seed": program.SEED.value}
-    num_tests = program.TEST_SEQUENCES.value
+    steps, num_tests, model_dir = DEFAULTS[_DIGITS.value]
+    flags.FLAGS.set_default("model_dir", model_dir)
+    num_tests = program.TEST_SEQUENCES.value or num_tests
+    steps = program.STEPS.value or steps[program.PRESET.value]
+    run = {
+        "digits": _DIGITS.value,
+        "preset": program.PRESET.value,
+        "seed": program.SEED.value,
+    }
 
-    tracker = build(steps)
+    tracker = PRESETS[program.PRESET.value](steps)
     tracker.build({"frames": (None, None, *FRAME_SIZE, 1)})
     test = sequences("test", TEST_FRAMES, 100, num_sequences=num_tests)
     ratm_tf.train(
@@ -110,6 +130,7 @@ def sequences(split, num_frames, batch_size, **options):
     return moving_mnist(
         split,
         num_frames=num_frames,
+        num_digits=_DIGITS.value,
         batch_size=batch_size,
         seed=program.SEED.value,
         frame_size=FRAME_SIZE,

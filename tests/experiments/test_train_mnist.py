@@ -21,9 +21,10 @@ def run(program, **flags):
     )
 
 
-@pytest.mark.parametrize("preset", ["fast", "paper"])
-def test_trains_resumes_and_is_evaluated(preset, tmp_path):
+@pytest.mark.parametrize(("digits", "preset"), [(1, "fast"), (2, "paper")])
+def test_trains_resumes_and_is_evaluated(digits, preset, tmp_path):
     flags = {
+        "digits": digits,
         "preset": preset,
         "model_dir": tmp_path,
         "mnist_path": pathlib.Path(ratm_tf.datasets.__file__).parent
@@ -34,6 +35,7 @@ def test_trains_resumes_and_is_evaluated(preset, tmp_path):
     assert "sequences/s" in first.stdout and "loss" in first.stdout
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["steps"] == 3 and metrics["preset"] == preset
+    assert metrics["digits"] == digits
     assert json.loads(first.stdout.splitlines()[-1]) == metrics
     assert (tmp_path / "film_strip.png").stat().st_size > 10_000
     assert list((tmp_path / "logs").rglob("*.tfevents.*"))
@@ -53,7 +55,7 @@ def test_trains_resumes_and_is_evaluated(preset, tmp_path):
         run(
             "evaluate.py",
             model=tmp_path / "model.keras",
-            dataset="moving_mnist",
+            dataset="moving_mnist" if digits == 1 else "moving_mnist_two_digits",
             sequences=10,
             mnist_path=flags["mnist_path"],
         ).stdout

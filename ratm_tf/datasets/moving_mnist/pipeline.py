@@ -1,11 +1,11 @@
 """Moving MNIST (section 5.2 of the paper) as a `tf.data` pipeline."""
 
 import functools
-import operator
 
 import numpy as np
 import tensorflow as tf
 
+from ratm_tf.datasets.arguments import collection_key, integer, sequence_indices
 from ratm_tf.datasets.bouncing_balls.simulation import draw_balls
 from ratm_tf.datasets.mnist import load_digits
 from ratm_tf.datasets.moving_mnist.motion import bouncing_walk, random_walk
@@ -83,33 +83,24 @@ def moving_mnist(
     >>> next(iter(batches))["frames"].shape
     TensorShape([32, 10, 100, 100, 1])
     """
-    num_frames = _integer("num_frames", num_frames, at_least=1)
-    start = _integer("start", start, at_least=0)
-    seed = _integer("seed", seed)
+    num_frames = integer("num_frames", num_frames, at_least=1)
     if num_digits not in tuple(_MOTIONS):
         raise ValueError(f"num_digits must be 1 or 2, got {num_digits!r}.")
     draw, move, smallest = _MOTIONS[num_digits]
     if np.shape(frame_size) != (2,):
         raise ValueError(f"frame_size must be (height, width), got {frame_size!r}.")
     height, width = frame_size
-    height = _integer("frame_size[0]", height, at_least=smallest)
-    width = _integer("frame_size[1]", width, at_least=smallest)
+    height = integer("frame_size[0]", height, at_least=smallest)
+    width = integer("frame_size[1]", width, at_least=smallest)
     if batch_size is not None:
-        batch_size = _integer("batch_size", batch_size, at_least=1)
-    if num_sequences is None:
-        indices = tf.data.Dataset.counter(start)
-    else:
-        num_sequences = _integer("num_sequences", num_sequences, at_least=1)
-        indices = tf.data.Dataset.range(start, start + num_sequences)
-
+        batch_size = integer("batch_size", batch_size, at_least=1)
+    indices = sequence_indices(start, num_sequences)
+    key = collection_key(seed, split)
     images, labels = map(tf.constant, load_digits(split, mnist_path))
     limit = np.array([width - DIGIT_SIZE, height - DIGIT_SIZE], np.float32)
-    collection_key = tf.random.fold_in(
-        tf.constant([seed, 0], tf.int64), ("train", "test").index(split), alg="philox"
-    )
 
     def drawn(index):
-        return draw(collection_key + [index, 0], num_frames, len(labels), limit)
+        return draw(key + [index, 0], num_frames, len(labels), limit)
 
     def moved(digits, *motion):
         path = move(*motion, limit=limit)
@@ -228,14 +219,3 @@ def render(image, corners, frame_size):
         tf.slice(strip, [offset], [height * width]) for offset in tf.unstack(offsets)
     ]
     return tf.reshape(tf.stack(frames), [-1, height, width, 1])
-
-
-def _integer(name, value, at_least=None):
-    try:
-        integer = operator.index(value)
-    except TypeError:
-        integer = None
-    if integer is None or (at_least is not None and integer < at_least):
-        wanted = "an integer" if at_least is None else f"an integer >= {at_least}"
-        raise ValueError(f"{name} must be {wanted}, got {value!r}.")
-    return integer
