@@ -1,5 +1,17 @@
 """Features: the networks that describe what a glimpse shows."""
 
+from ratm_tf.features.human_cnn import (
+    convolutional_features,
+    hidden_features,
+    human_cnn,
+    import_theano_weights,
+)
 from ratm_tf.features.mnist_cnn import mnist_cnn
 
-__all__ = ["mnist_cnn"]
+__all__ = [
+    "convolutional_features",
+    "hidden_features",
+    "human_cnn",
+    "import_theano_weights",
+    "mnist_cnn",
+]
