@@ -85,7 +85,7 @@ def _read_npz(split, path):
     if not path.is_file():
         raise FileNotFoundError(f"path: no MNIST file at {path}.")
     names = f"x_{split}", f"y_{split}"
-    with np.load(path) as arrays:
+    with path.open("rb") as file, np.load(file) as arrays:
         missing = [name for name in names if name not in arrays]
         if missing:
             raise ValueError(
