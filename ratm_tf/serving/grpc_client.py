@@ -1,0 +1,115 @@
+"""Calling a model server over gRPC."""
+
+import functools
+import json
+
+import grpc
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from .serving_error import ServingError
+
+
+class GrpcClient:
+    """Calls a model of a TensorFlow Serving, or of `Server`, over gRPC.
+
+    Calls that meet no server are repeated with growing pauses.
+
+    Args:
+        address: `host:port`.
+        model: the model's name.
+        timeout: seconds for a call, repetitions included.
+        attempts: how often to try, at most 5.
+
+    Example:
+    >>> from ratm_tf import serving
+    >>> client = serving.GrpcClient("127.0.0.1:1", "digits", attempts=1)
+    >>> client.signatures()
+    Traceback (most recent call last):
+    ratm_tf.serving.serving_error.ServingError: No server answers at 127.0.0.1:1: ...
+    """
+
+    def __init__(self, address, model, timeout=30.0, attempts=5):
+        self._address = address
+        self.model = model
+        self._timeout = timeout
+        options = [
+            ("grpc.max_send_message_length", -1),
+            ("grpc.max_receive_message_length", -1),
+            # Servers that come back are found within a second.
+            ("grpc.max_reconnect_backoff_ms", 1000),
+        ]
+        if attempts > 1:
+            policy = {
+                "maxAttempts": attempts,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "5s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            }
+            config = {"methodConfig": [{"name": [{}], "retryPolicy": policy}]}
+            options.append(("grpc.service_config", json.dumps(config)))
+        self._service = prediction_service_pb2_grpc.PredictionServiceStub(
+            grpc.insecure_channel(address, options)
+        )
+
+    @functools.cache  # noqa: B019
+    def signatures(self):
+        """Asks once what the model can do.
+
+        Returns:
+            Dict of `SignatureDef` messages by name.
+
+        Raises:
+            ServingError: nobody answers, or there is no such model.
+        """
+        request = get_model_metadata_pb2.GetModelMetadataRequest()
+        request.model_spec.name = self.model
+        request.metadata_field.append("signature_def")
+        response = self._call(self._service.GetModelMetadata, request)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata["signature_def"].Unpack(signatures)
+        return dict(signatures.signature_def)
+
+    def predict(self, signature, inputs):
+        """Runs a signature on the server.
+
+        Args:
+            signature: its name.
+            inputs: dict of arrays by name, of bytes objects for strings.
+
+        Returns:
+            Dict of arrays by name.
+
+        Raises:
+            ServingError: nobody answers in time, there is no such model or signature,
+                or the server refuses the inputs; the message says which.
+        """
+        if signature not in self.signatures():
+            raise ServingError.no_signature(self.model, signature, self.signatures())
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = self.model
+        request.model_spec.signature_name = signature
+        for name, array in inputs.items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
+        response = self._call(self._service.Predict, request)
+        return {name: tf.make_ndarray(out) for name, out in response.outputs.items()}
+
+    def _call(self, method, request):
+        try:
+            return method(request, timeout=self._timeout)
+        except grpc.RpcError as error:
+            code, reason = error.code(), error.details()
+            if code == grpc.StatusCode.UNAVAILABLE:
+                raise ServingError.no_answer(self._address, reason) from error
+            if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise ServingError.too_late(self._address, self._timeout) from error
+            if code == grpc.StatusCode.NOT_FOUND:
+                raise ServingError.no_model(
+                    self._address, self.model, reason
+                ) from error
+            raise ServingError.refused(self._address, code.name, reason) from error

@@ -1,0 +1,174 @@
+"""A served model: a folder of versions, of which the newest is in use."""
+
+import logging
+import pathlib
+import threading
+
+import tensorflow as tf
+from tensorflow_serving.apis.get_model_metadata_pb2 import (
+    GetModelMetadataResponse,
+    SignatureDefMap,
+)
+from tensorflow_serving.apis.get_model_status_pb2 import (
+    GetModelStatusResponse,
+    ModelVersionStatus,
+)
+
+from .model_version import ModelVersion
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class ServedModel:
+    """Follows a model's folder and keeps its newest version loaded.
+
+    As in TensorFlow Serving, versions are folders `1`, `2`, ... with a SavedModel each,
+    and the old version is in use until the new one is loaded and warm. A version that
+    does not load is not tried again until its `saved_model.pb` changes.
+
+    Args:
+        folder: the model's, which holds the versions.
+        name: of the model. Default: the folder's.
+        batching: how to run concurrent calls as one, see `read_batching_parameters`.
+            Default: each runs alone.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+
+    Example:
+    >>> import pathlib, tempfile
+    >>> from tensorflow_serving.apis.model_pb2 import ModelSpec
+    >>> from ratm_tf.serving import ServedModel
+    >>> folder = pathlib.Path(tempfile.mkdtemp()) / "adder"
+    >>> module = tf.Module()
+    >>> module.add = tf.function(
+    ...     lambda x: {"y": x + 1.0}, [tf.TensorSpec([None], tf.float32, "x")])
+    >>> tf.saved_model.save(module, folder / "1", module.add)
+    >>> model = ServedModel(folder)
+    >>> model.refresh()
+    >>> adder = model.version(ModelSpec(name="adder"))
+    >>> adder.run("serving_default", {"x": np.float32([1.0, 2.0])})
+    {'y': array([2., 3.], dtype=float32)}
+    """
+
+    def __init__(self, folder, name=None, batching=None):
+        self._folder = pathlib.Path(folder).resolve()
+        if not self._folder.is_dir():
+            raise FileNotFoundError(
+                f"Expected a folder with versions of a model. There is no {folder}."
+            )
+        self.name = name or self._folder.name
+        self._batching = batching
+        self._version = None
+        self._states = {}
+        self._failed = {}
+        self._refreshing = threading.Lock()
+
+    @property
+    def available(self):
+        """Whether a version is in use."""
+        return self._version is not None
+
+    def refresh(self):
+        """Takes the newest version of the folder into use, if it is not yet."""
+        with self._refreshing:
+            folders = {
+                int(path.parent.name): path.parent
+                for path in self._folder.glob("*/saved_model.pb")
+                if path.parent.name.isdecimal()
+            }
+            newest = max(folders, default=None)
+            current = self._version and self._version.number
+            if newest == current:
+                return
+            version = newest and self._load(newest, folders[newest])
+            if newest is None or version is not None:
+                self._version = version
+                if current is not None:
+                    self._set_state(current, ModelVersionStatus.END)
+
+    def version(self, spec):
+        """Returns the `ModelVersion` in use.
+
+        Args:
+            spec: a `ModelSpec` message: which model, and perhaps which version.
+
+        Raises:
+            tf.errors.NotFoundError: it is not in use.
+            tf.errors.InvalidArgumentError: it asks for a version by a label.
+        """
+        version = self._version
+        self._check_label(spec)
+        wanted = spec.version.value if spec.HasField("version") else None
+        if (
+            version is None
+            or spec.name != self.name
+            or wanted not in (None, version.number)
+        ):
+            which = "Latest({})" if wanted is None else "Specific({}, {})"
+            raise tf.errors.NotFoundError(
+                None,
+                None,
+                "Servable not found for request: " + which.format(spec.name, wanted),
+            )
+        return version
+
+    def status(self, spec):
+        """Returns a `GetModelStatusResponse`; `spec` and errors as in `version`."""
+        self._check_label(spec)
+        states = dict(self._states) if spec.name == self.name else {}
+        which = "any versions"
+        if spec.HasField("version"):
+            number = spec.version.value
+            states = {n: state for n, state in states.items() if n == number}
+            which = f"version {number}"
+        if not states:
+            raise tf.errors.NotFoundError(
+                None, None, f"Could not find {which} of model {spec.name}"
+            )
+        newest_first = [states[number] for number in sorted(states, reverse=True)]
+        return GetModelStatusResponse(model_version_status=newest_first)
+
+    def metadata(self, spec):
+        """Returns a `GetModelMetadataResponse`; `spec` and errors as in `version`."""
+        version = self.version(spec)
+        response = GetModelMetadataResponse()
+        response.model_spec.name = self.name
+        response.model_spec.version.value = version.number
+        signatures = SignatureDefMap(signature_def=version.signature_defs)
+        response.metadata["signature_def"].Pack(signatures)
+        return response
+
+    def _load(self, number, folder):
+        modified = (folder / "saved_model.pb").stat().st_mtime_ns
+        if self._failed.get(number) == modified:
+            return None
+        self._set_state(number, ModelVersionStatus.LOADING)
+        try:
+            version = ModelVersion(folder, self._batching)
+        # Whatever is wrong with this version, the one in use must go on.
+        except Exception as error:
+            _LOGGER.error("Version %d of %s does not load: %s", number, folder, error)
+            self._failed[number] = modified
+            self._set_state(number, ModelVersionStatus.END, error)
+            return None
+        _LOGGER.info("Version %d of model %s is in use", number, self.name)
+        self._set_state(number, ModelVersionStatus.AVAILABLE)
+        return version
+
+    def _set_state(self, number, state, error=None):
+        status = ModelVersionStatus(version=number, state=state)
+        status.status.error_message = ""
+        if error is not None:
+            status.status.error_code = getattr(error, "error_code", tf.errors.UNKNOWN)
+            status.status.error_message = str(error)
+        self._states[number] = status
+
+    @staticmethod
+    def _check_label(spec):
+        if spec.version_label:
+            raise tf.errors.InvalidArgumentError(
+                None,
+                None,
+                f"Unrecognized servable version label: {spec.version_label}",
+            )

@@ -1,0 +1,149 @@
+"""The embedded server: TensorFlow Serving's two protocols in a Python process."""
+
+import concurrent.futures
+import logging
+import socket
+import threading
+
+import grpc
+import uvicorn
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+
+from .grpc_services import ModelService, PredictionService
+from .rest_app import rest_app
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Server:
+    """Serves a model over gRPC and REST until it is closed.
+
+    A context manager: it answers inside the `with` statement, where new versions are
+    taken into use as their folders appear. On leaving, it takes no more requests and
+    waits for those under way.
+
+    Args:
+        model: a `ServedModel`.
+        host: address to listen on; `"0.0.0.0"` for all of the machine's.
+        grpc_port, rest_port: TCP ports; 0 chooses free ones.
+        workers: how many requests run at a time on each port; others wait.
+        max_bytes: of a request, and of each of its tensors.
+        poll_seconds: how often to look for new versions.
+        grace_seconds: how long requests under way may take when the server closes.
+
+    Attributes:
+        grpc_address, rest_address: `host:port` while it serves.
+
+    Raises:
+        OSError: a port is taken, when it starts.
+
+    Example:
+    >>> import tempfile
+    >>> from ratm_tf import serving
+    >>> tracker = ratm_tf.load_pretrained("moving_mnist")
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = ratm_tf.export_saved_model(tracker, folder)
+    >>> model = serving.ServedModel(folder, name="digits")
+    >>> with serving.Server(model, grpc_port=0, rest_port=0) as server:
+    ...     client = serving.RestClient(server.rest_address, "digits")
+    ...     client.predict("start", {"frame_size": [[100, 100]]})["state_0"].shape
+    (1, 100)
+    """
+
+    def __init__(
+        self,
+        model,
+        host="127.0.0.1",
+        grpc_port=8500,
+        rest_port=8501,
+        workers=64,
+        max_bytes=64 * 2**20,
+        poll_seconds=1.0,
+        grace_seconds=10.0,
+    ):
+        self._model = model
+        self._host = host
+        self._ports = grpc_port, rest_port
+        self._workers = workers
+        self._max_bytes = max_bytes
+        self._poll_seconds = poll_seconds
+        self._grace_seconds = grace_seconds
+        self._closing = threading.Event()
+        self.grpc_address = self.rest_address = None
+
+    def __enter__(self):
+        grpc_port, rest_port = self._ports
+        listener = socket.create_server((self._host, rest_port), backlog=2048)
+        # Answers of two packets must not wait for the client's acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.rest_address = f"{self._host}:{listener.getsockname()[1]}"
+        self._rest = uvicorn.Server(
+            uvicorn.Config(
+                rest_app(self._model, self._workers, self._max_bytes),
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                timeout_keep_alive=60,
+                timeout_graceful_shutdown=self._grace_seconds,
+            )
+        )
+        self._health = health.HealthServicer()
+        self._grpc = self._grpc_server()
+        try:
+            port = self._grpc.add_insecure_port(f"{self._host}:{grpc_port}")
+        except RuntimeError as error:
+            listener.close()
+            raise OSError(f"Could not listen on {self._host}:{grpc_port}") from error
+        self.grpc_address = f"{self._host}:{port}"
+
+        self._refresh()
+        self._grpc.start()
+        self._threads = [
+            threading.Thread(target=self._rest.run, args=([listener],)),
+            threading.Thread(target=self._follow_versions),
+        ]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._health.enter_graceful_shutdown()
+        self._closing.set()
+        self._rest.should_exit = True
+        stopped = self._grpc.stop(self._grace_seconds)
+        for thread in self._threads:
+            thread.join()
+        stopped.wait()
+
+    def _grpc_server(self):
+        server = grpc.server(
+            concurrent.futures.ThreadPoolExecutor(self._workers),
+            options=[
+                ("grpc.max_receive_message_length", self._max_bytes),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+            PredictionService(self._model, self._max_bytes), server
+        )
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(
+            ModelService(self._model), server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        return server
+
+    def _follow_versions(self):
+        while not self._closing.wait(self._poll_seconds):
+            self._refresh()
+
+    def _refresh(self):
+        try:
+            self._model.refresh()
+        except OSError:  # What cannot be read now may be readable later.
+            _LOGGER.exception("Looking for new versions")
+        status = health_pb2.HealthCheckResponse
+        self._health.set(
+            "", status.SERVING if self._model.available else status.NOT_SERVING
+        )

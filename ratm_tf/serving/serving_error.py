@@ -1,0 +1,38 @@
+"""What clients raise."""
+
+
+class ServingError(RuntimeError):
+    """A call to a server failed; the message says at which end and why.
+
+    Example:
+    >>> from ratm_tf import serving
+    >>> raise serving.ServingError("No server answers at 127.0.0.1:8500.")
+    Traceback (most recent call last):
+    ratm_tf.serving.serving_error.ServingError: No server answers at 127.0.0.1:8500.
+    """
+
+    @classmethod
+    def no_answer(cls, address, reason):
+        """There is no server, or none that answers."""
+        return cls(f"No server answers at {address}: {reason}")
+
+    @classmethod
+    def too_late(cls, address, timeout):
+        """The server takes too long."""
+        return cls(f"The server at {address} did not answer within {timeout:g} s.")
+
+    @classmethod
+    def no_model(cls, address, model, reason):
+        """The server does not have the model."""
+        return cls(f"The server at {address} serves no model {model!r}: {reason}")
+
+    @classmethod
+    def no_signature(cls, model, signature, signatures):
+        """The model does not have the signature."""
+        names = ", ".join(sorted(signatures))
+        return cls(f"Model {model!r} has no signature {signature!r}. It has: {names}.")
+
+    @classmethod
+    def refused(cls, address, code, reason):
+        """The server answers with any other error."""
+        return cls(f"The server at {address} answered {code}: {reason}")

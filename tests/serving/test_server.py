@@ -1,0 +1,222 @@
+"""Starting, new versions, concurrency and stopping, with real SavedModels."""
+
+import concurrent.futures
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import grpc
+import numpy as np
+import pytest
+import requests
+import tensorflow as tf
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+import ratm_tf
+from ratm_tf import serving
+from ratm_tf.attention import library
+
+FREE = {"grpc_port": 0, "rest_port": 0, "poll_seconds": 0.05}
+
+
+def save(folder, number, during=None):
+    """Writes a model that says its number, and calls `during` of this process."""
+
+    def call(x):
+        if during is not None:
+            x = tf.ensure_shape(tf.numpy_function(during, [x], tf.float32), [None])
+        return {"y": x * 0.0 + float(number)}
+
+    module = tf.Module()
+    module.call = tf.function(call, [tf.TensorSpec([None], tf.float32, "x")])
+    # Elsewhere first: a version appears in one go.
+    tf.saved_model.save(module, folder.parent / f"new{number}", module.call)
+    (folder.parent / f"new{number}").rename(folder / str(number))
+    return module
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "numbers").mkdir()
+    return tmp_path / "numbers"
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def number_of(server):
+    client = serving.GrpcClient(server.grpc_address, "numbers")
+    return client.predict("serving_default", {"x": np.float32([0.0])})["y"][0]
+
+
+def states(server):
+    url = f"http://{server.rest_address}/v1/models/numbers"
+    answer = requests.get(url, timeout=30).json()
+    return {
+        int(version["version"]): (version["state"], version["status"])
+        for version in answer.get("model_version_status", [])
+    }
+
+
+def health(server):
+    with grpc.insecure_channel(server.grpc_address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        status = stub.Check(health_pb2.HealthCheckRequest()).status
+    rest = requests.get(f"http://{server.rest_address}/health", timeout=30)
+    return health_pb2.HealthCheckResponse.ServingStatus.Name(status), rest.status_code
+
+
+def test_versions_come_and_go(folder):
+    with serving.Server(serving.ServedModel(folder), **FREE) as server:
+        assert states(server) == {} and health(server) == ("NOT_SERVING", 503)
+        (folder / "models.config").touch()
+        (folder / "1").mkdir()  # Not a SavedModel yet.
+        time.sleep(0.2)
+        assert states(server) == {}
+        (folder / "1").rmdir()
+
+        save(folder, 1)
+        wait_until(lambda: health(server) == ("SERVING", 200))
+        assert number_of(server) == 1
+        save(folder, 10)  # Greater than 9, as numbers go.
+        wait_until(lambda: number_of(server) == 10)
+        save(folder, 9)
+        time.sleep(0.2)
+        assert number_of(server) == 10
+        assert {n: state for n, (state, _) in states(server).items()} == {
+            1: "END",
+            10: "AVAILABLE",
+        }
+
+        shutil.rmtree(folder / "10")
+        wait_until(lambda: number_of(server) == 9)
+        shutil.rmtree(folder)
+        wait_until(lambda: health(server) == ("NOT_SERVING", 503))
+
+
+def test_a_version_that_does_not_load(folder):
+    save(folder, 1)
+    with serving.Server(serving.ServedModel(folder), **FREE) as server:
+        broken = folder / "2"
+        broken.mkdir()
+        (broken / "saved_model.pb").write_bytes(b"broken")
+        wait_until(lambda: 2 in states(server) and states(server)[2][0] == "END")
+        assert states(server)[2][1]["error_message"]
+        assert number_of(server) == 1 and health(server) == ("SERVING", 200)
+        shutil.rmtree(broken)
+        save(folder, 2)  # Mended, and tried again.
+        wait_until(lambda: number_of(server) == 2)
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_requests_under_way_are_answered(protocol, folder):
+    running = threading.Event()
+
+    def slowly(x):
+        running.set()
+        time.sleep(0.5)
+        return x
+
+    module = save(folder, 1, slowly)  # Keeps the function alive.
+    with serving.Server(serving.ServedModel(folder), **FREE) as server:
+        make = {"grpc": serving.GrpcClient, "rest": serving.RestClient}[protocol]
+        client = make(getattr(server, f"{protocol}_address"), "numbers")
+        client.signatures()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            x = {"x": np.float32([0])}
+            answer = pool.submit(client.predict, "serving_default", x)
+            assert running.wait(30) and not answer.done()
+            server.__exit__(None, None, None)
+            assert answer.result(30)["y"] == [1]
+    del module
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"http://{server.rest_address}/health", timeout=5)
+
+
+def test_many_streams_at_once(server, tracker):
+    """Eight clients of both protocols, whose states stay apart."""
+    videos = np.random.default_rng(1).integers(0, 256, [8, 6, 20, 24, 1], np.uint8)
+    expected = tracker.predict({"frames": videos}, verbose=0)["boxes"]
+    together = threading.Barrier(8)
+
+    def stream(index):
+        if index % 2:
+            client = serving.GrpcClient(server.grpc_address, "free")
+        else:
+            client = serving.RestClient(server.rest_address, "free")
+        state = client.predict("start", {"frame_size": [[20, 24]]})
+        boxes = []
+        together.wait(30)
+        for frame in videos[index]:
+            outputs = client.predict("step", {"frame": frame[None]} | state)
+            state = {name: outputs[name] for name in state}
+            boxes.append(outputs["boxes"][0])
+        return boxes
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        np.testing.assert_allclose(
+            list(pool.map(stream, range(8))), expected, atol=1e-3
+        )
+
+
+@pytest.mark.parametrize("port", ["grpc_port", "rest_port"])
+def test_a_taken_port(port, folder):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = FREE | {port: taken.getsockname()[1]}
+        with (
+            pytest.raises(OSError),
+            serving.Server(serving.ServedModel(folder), **ports),
+        ):
+            pass
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no .*nowhere"):
+        serving.ServedModel(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(not library.available(), reason=str(library.unavailable_reason()))
+def test_without_this_package(models, tracker, tmp_path):
+    """The folder `serving` alone, with TensorFlow, serves a tracker.
+
+    One that needs the fused op says so.
+    """
+    shutil.copytree(pathlib.Path(serving.__file__).parent, tmp_path / "serving")
+    ratm_tf.export_saved_model(tracker, tmp_path / "fused", ops="fused")
+    program = """if True:
+        import sys
+        sys.modules["ratm_tf"] = None  # Importing it fails.
+        import numpy as np
+        import serving
+        from tensorflow_serving.apis.model_pb2 import ModelSpec
+        model = serving.ServedModel(sys.argv[1])
+        with serving.Server(model, grpc_port=0, rest_port=0) as server:
+            for client in (
+                serving.GrpcClient(server.grpc_address, "free"),
+                serving.RestClient(server.rest_address, "free"),
+            ):
+                frames = np.zeros([1, 2, 20, 24, 1], np.uint8)
+                print(client.predict("track", {"frames": frames})["boxes"].shape)
+        fused = serving.ServedModel(sys.argv[2])
+        fused.refresh()
+        print(fused.status(ModelSpec(name="fused")))
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", program, models / "free", tmp_path / "fused"],
+        cwd=tmp_path,
+        env={"PATH": "", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout.startswith("(1, 2, 4)\n" * 2), result.stderr
+    assert "state: END" in result.stdout
+    assert "Ratm>GaussianGlimpse" in result.stdout
+    assert "tf.load_op_library" in result.stdout
