@@ -11,7 +11,7 @@ import keras
 from absl import app, flags
 
 import ratm_tf
-from ratm_tf.datasets import moving_mnist
+from ratm_tf.datasets import kth, moving_mnist, otb, people
 
 _MODEL = flags.DEFINE_string(
     "model", None, "A .keras file, or pretrained:NAME.", required=True
@@ -31,6 +31,17 @@ _MNIST_PATH = flags.DEFINE_string(
     None,
     "MNIST as an .npz file (default: Keras's, or the sample that the package ships).",
 )
+_KTH_DIR = flags.DEFINE_string(
+    "kth_dir", "data/kth", "KTH's videos and KTHBoundingBoxInfo.txt."
+)
+_TEST_SUBJECT = flags.DEFINE_integer("test_subject", 1, "The KTH subject to track.")
+_SKIP_BAD = flags.DEFINE_bool(
+    "skip_bad", False, "Leave out KTH sequences that cannot be read, each with a log."
+)
+_PENNFUDAN_PATH = flags.DEFINE_string(
+    "pennfudan_path", None, "The Penn-Fudan database (default: download it)."
+)
+_OTB_DIR = flags.DEFINE_string("otb_dir", "data/otb", "Sequences of TB-100.")
 
 
 def digits(num_digits, num_sequences):
@@ -48,9 +59,43 @@ def digits(num_digits, num_sequences):
     return dataset, sorted({(1, min(10, frames)), (1, frames)})
 
 
+def kth_subject():
+    """All sequences of one subject, whole."""
+    dataset = kth(
+        "test",
+        data_dir=_KTH_DIR.value,
+        test_subject=_TEST_SUBJECT.value,
+        skip_bad=_SKIP_BAD.value,
+    )
+    return dataset.padded_batch(16), [(1, 10), (1, 30), None]
+
+
+def kth_like_people():
+    """Cut-out people with boxes as a detector gives them, as KTH's are."""
+    frames = _FRAMES.value or 30
+    dataset = people(
+        "test",
+        num_frames=frames,
+        num_sequences=_SEQUENCES.value or 500,
+        batch_size=50,
+        seed=_SEED.value,
+        pennfudan_path=_PENNFUDAN_PATH.value,
+    )
+    dataset = dataset.map(lambda e: e | {"boxes": e["detected_boxes"]})
+    return dataset, [(1, min(10, frames)), None]
+
+
+def tb_100():
+    """Whole sequences, one at a time."""
+    return otb(_OTB_DIR.value).batch(1), [(1, 10), (1, 50), (1, 100), None]
+
+
 DATASETS = {
+    "kth": kth_subject,
     "moving_mnist": lambda: digits(num_digits=1, num_sequences=10_000),
     "moving_mnist_two_digits": lambda: digits(num_digits=2, num_sequences=5_000),
+    "otb": tb_100,
+    "people": kth_like_people,
 }
 _DATASET = flags.DEFINE_enum(
     "dataset", "moving_mnist", list(DATASETS), "What to track."

@@ -79,12 +79,13 @@ def evaluate(tracker, dataset, spans, verbose=1):
         tracker: a `ratm_tf.Tracker`.
         dataset: finite, batched `tf.data.Dataset` of examples as in `ratm_tf.datasets`;
             frames where a `mask` is False do not count.
-        spans: list of `(first, last)` frames, from 1 and both included.
+        spans: list of `(first, last)` frames, from 1 and both included, and None for
+            all frames.
         verbose: 1 shows a progress bar, 0 none, as in `keras.Model.evaluate`.
 
     Returns:
         Dict of floats in 0..1 by name: `corner_iou_1_10` and `extent_iou_1_10` for the
-        span `(1, 10)`.
+        span `(1, 10)`, `corner_iou` and `extent_iou` for None.
 
     Example:
     >>> test = ratm_tf.datasets.moving_mnist("test", num_frames=30, num_sequences=64,
@@ -94,8 +95,8 @@ def evaluate(tracker, dataset, spans, verbose=1):
     ['corner_iou_1_30', 'extent_iou_1_30']
     """
     metrics = {
-        f"{kind}_iou_{first}_{last}": (output, MeanIoU(frames=(first, last)))
-        for first, last in spans
+        "_".join([f"{kind}_iou", *map(str, span or ())]): (output, MeanIoU(span))
+        for span in spans
         for kind, output in (("corner", "corner_boxes"), ("extent", "boxes"))
     }
     progress = keras.utils.Progbar(len(dataset), verbose=verbose, unit_name="batch")

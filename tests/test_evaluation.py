@@ -39,7 +39,7 @@ def test_labels_are_what_the_true_boxes_show(sequences):
 
 def test_evaluate_averages_over_all_frames_of_a_span(sequences):
     tracker = ratm_tf.load_pretrained("moving_mnist")
-    metrics = ratm_tf.evaluate(tracker, sequences, [(1, 12), (4, 12)], verbose=0)
+    metrics = ratm_tf.evaluate(tracker, sequences, [(1, 12), (4, 12), None], verbose=0)
     examples = list(sequences.unbatch().batch(40))[0]
     outputs = tracker.predict({"frames": examples["frames"]}, verbose=0)
     for kind, output in (("corner", "corner_boxes"), ("extent", "boxes")):
@@ -48,3 +48,4 @@ def test_evaluate_averages_over_all_frames_of_a_span(sequences):
         assert metrics[f"{kind}_iou_4_12"] == pytest.approx(
             each[:, 3:].mean(), abs=1e-5
         )
+        assert metrics[f"{kind}_iou"] == metrics[f"{kind}_iou_1_12"]

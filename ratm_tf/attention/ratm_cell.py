@@ -19,6 +19,13 @@ class RATMCell(keras.layers.Layer):
         h_t = relu(W_in x_t + W_rec h_{t-1} + bias)       (Eq. 1-3, the IRNN)
         window_{t+1} = W h_t + b                          (Eq. 5, `absolute`)
         window_{t+1} = W h_t + window_t                   (`residual`, raw activations)
+        center_{t+1} = center_t + abs(stride_t) u_center            (`relative`, raw
+        sigma_{t+1}, stride_{t+1} = (sigma_t, stride_t) exp(u / 4)   activations again,
+                                                                    u = tanh(W h_t))
+
+    A `relative` window moves and grows in units of its own size, by half of it and by a
+    factor of exp(1/4) at most: a target that is half as large and moves half as fast
+    is tracked alike, wherever it is in the frame.
 
     The window of the first step is `b`: learnt, or given by the initial state. Windows
     and states are float32 whatever the dtype policy, which rules the features and the
@@ -30,7 +37,8 @@ class RATMCell(keras.layers.Layer):
         recurrent_cell: any Keras RNN cell, in place of the IRNN.
         features: a Keras layer or model that maps glimpses `[B, N, M, C]` in 0..1 to
             features; the recurrent cell sees them flat. None gives it the pixels.
-        window_update: `"absolute"` or `"residual"`, see above.
+        window_update: `"absolute"`, `"residual"` or `"relative"`, see above; only the
+            last is not the paper's or its authors'.
         initial_window: `"learned"`, or `"given"` for cells that start on a target: the
             initial state then says where (see `get_initial_state`).
         initial_sigma: a learnt initial window spans the frame at the start of training,
@@ -80,7 +88,7 @@ class RATMCell(keras.layers.Layer):
     ):
         super().__init__(autocast=False, dtype="float32", **kwargs)
         for name, value, choices in (
-            ("window_update", window_update, ("absolute", "residual")),
+            ("window_update", window_update, ("absolute", "residual", "relative")),
             ("initial_window", initial_window, ("learned", "given")),
         ):
             if value not in choices:
@@ -177,11 +185,22 @@ class RATMCell(keras.layers.Layer):
         )
         output, hidden = self.recurrent_cell(features, hidden)
 
-        previous = activations if self.window_update == "residual" else bias
-        activations = tf.cast(self.window(output), tf.float32) + previous
+        activations = self._next_window(
+            tf.cast(self.window(output), tf.float32), activations, bias
+        )
         hidden = [tf.cast(state, tf.float32) for state in keras.tree.flatten(hidden)]
         glimpse = tf.reshape(glimpse, [-1, self.output_size - 6])
         return tf.concat([window, glimpse], axis=-1), [*hidden, activations, bias]
+
+    def _next_window(self, update, activations, bias):
+        if self.window_update == "absolute":
+            return update + bias
+        if self.window_update == "residual":
+            return update + activations
+        move, growth = tf.split(tf.tanh(update), [2, 4], axis=-1)
+        center, size = tf.split(activations, [2, 4], axis=-1)
+        center += move * tf.abs(size[:, 2:])
+        return tf.concat([center, size * tf.exp(growth / 4.0)], axis=-1)
 
     def split_output(self, output):
         """Takes the cell's output apart, of one step or of a sequence.

@@ -1,6 +1,6 @@
 """Why to look there: losses and metrics on a tracker's named outputs."""
 
-from ratm_tf.objectives.losses import LocalizationLoss, PixelLoss
+from ratm_tf.objectives.losses import LocalizationLoss, PixelLoss, RelativeBoxLoss
 from ratm_tf.objectives.mean_iou import MeanIoU, iou
 
-__all__ = ["LocalizationLoss", "MeanIoU", "PixelLoss", "iou"]
+__all__ = ["LocalizationLoss", "MeanIoU", "PixelLoss", "RelativeBoxLoss", "iou"]

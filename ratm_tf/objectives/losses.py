@@ -68,5 +68,33 @@ class LocalizationLoss(keras.losses.Loss):
         return super().get_config() | {"frame_size": self.frame_size}
 
 
+@keras.saving.register_keras_serializable(package="ratm_tf")
+class RelativeBoxLoss(keras.losses.Loss):
+    """Mean absolute error of a box's edges, in units of the true box's size.
+
+    It weighs the errors of small targets like those of large ones. Frames without a
+    true box, of no width or height, do not count.
+
+    Call arguments:
+        y_true, y_pred: boxes `[B, T, 4]` as `(x1, y1, x2, y2)` in pixels.
+
+    Example:
+    >>> loss = ratm_tf.objectives.RelativeBoxLoss()
+    >>> float(loss([[[0.0, 0.0, 2.0, 4.0]]], [[[1.0, 0.0, 3.0, 4.0]]]))
+    0.25
+    """
+
+    def __init__(self, name="relative_box_loss", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        y_pred = tf.convert_to_tensor(y_pred)
+        y_true = tf.cast(y_true, y_pred.dtype)
+        size = y_true[..., 2:4] - y_true[..., 0:2]
+        error = tf.abs(y_true - y_pred)
+        relative = tf.math.divide_no_nan(error, tf.concat([size, size], axis=-1))
+        return tf.reduce_mean(relative, axis=-1)
+
+
 def _center(box):
     return (box[..., 0:2] + box[..., 2:4]) / 2.0

@@ -47,16 +47,22 @@ def rolled_out(cell, frames):
             + weights["irnn/bias"],
             0,
         )
-        raw = hidden @ weights["window/kernel"] + (
-            raw if cell.window_update == "residual" else bias
-        )
+        update = hidden @ weights["window/kernel"]
+        if cell.window_update == "relative":
+            update = np.tanh(update)
+            moved = raw[:, :2] + abs(raw[:, 4:]) * update[:, :2]
+            raw = np.concatenate(
+                [moved, raw[:, 2:] * np.exp(update[:, 2:] / 4)], axis=1
+            )
+        else:
+            raw = update + (raw if cell.window_update == "residual" else bias)
         windows.append(window)
         glimpses.append(glimpse)
     return np.stack(windows, axis=1), np.stack(glimpses, axis=1)
 
 
 @pytest.mark.parametrize("unroll", [False, True])
-@pytest.mark.parametrize("window_update", ["absolute", "residual"])
+@pytest.mark.parametrize("window_update", ["absolute", "residual", "relative"])
 def test_recurrence_matches_numpy(window_update, unroll, implementation):
     cell = RATMCell(8, SIZE, window_update=window_update, implementation=implementation)
     cell.build((None, 20, 24, 1))
@@ -143,6 +149,29 @@ def test_mixed_precision_does_not_drift():
     moved = np.ptp(windows["float32"][..., :2], axis=1).max()
     drift = abs(windows["mixed_float16"] - windows["float32"])[..., :2]
     assert np.max(drift) < 0.01 * moved
+
+
+def test_relative_windows_follow_a_target_of_any_size_and_place():
+    """A glimpse that stays the same makes its window go on in units of its size."""
+    cell = RATMCell(
+        glimpse_size=SIZE,
+        recurrent_cell=keras.layers.GRUCell(8),
+        window_update="relative",
+        initial_window="given",
+    )
+    cell.build((None, 20, 24, 1))
+    randomize(cell)
+    first = np.float32([[0.1, -0.2, 1, 1, 0.4, 0.6], [-0.3, 0.1, 0.5, 0.5, 0.2, 0.3]])
+    *hidden, large, bias = cell.get_initial_state(2, tf.constant(first))
+    states = [*hidden, large, bias]
+    for _ in range(3):
+        _, states = cell(tf.fill([2, 20, 24, 1], 0.5), states)
+    after = states[-2].numpy()
+    assert abs(after - first).max() > 0.05
+    np.testing.assert_allclose(
+        *((after - first)[:, :2] / first[:, 4:]), rtol=1e-3, atol=1e-5
+    )
+    np.testing.assert_allclose(*(after[:, 2:] / first[:, 2:]), rtol=1e-3)
 
 
 def test_weight_penalty_rules_w_in_and_w():

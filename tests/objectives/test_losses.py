@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ratm_tf.objectives import LocalizationLoss, PixelLoss
+from ratm_tf.objectives import LocalizationLoss, PixelLoss, RelativeBoxLoss
 
 RNG = np.random.default_rng(0)
 BOXES = RNG.uniform(0, 50, [2, 3, 2, 4]).astype(np.float32)
@@ -49,7 +49,22 @@ def test_sample_weights_leave_frames_out(loss, shape):
     assert per_frame(true, predicted).shape == (2, 3)
 
 
-@pytest.mark.parametrize("loss", [PixelLoss(), LocalizationLoss((50, 100))])
+def test_relative_box_loss_counts_in_sizes_of_the_true_box():
+    width, height = np.moveaxis(TRUE[..., 2:] - TRUE[..., :2], -1, 0)
+    size = np.stack([width, height, width, height], axis=-1)
+    expected = np.mean(abs(TRUE - PREDICTED) / size)
+    np.testing.assert_allclose(RelativeBoxLoss()(TRUE, PREDICTED), expected, rtol=1e-5)
+    none = np.zeros_like(TRUE)
+    predicted = tf.constant(PREDICTED)
+    with tf.GradientTape() as tape:
+        tape.watch(predicted)
+        loss = RelativeBoxLoss()(none, predicted)
+    assert loss == 0 and not tape.gradient(loss, predicted).numpy().any()
+
+
+@pytest.mark.parametrize(
+    "loss", [PixelLoss(), LocalizationLoss((50, 100)), RelativeBoxLoss()]
+)
 def test_serialization(loss):
     config = keras.saving.serialize_keras_object(loss)
     restored = keras.saving.deserialize_keras_object(config)

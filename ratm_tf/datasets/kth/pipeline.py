@@ -3,9 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from ratm_tf.datasets.arguments import integer, sequence_indices
+from ratm_tf.datasets.arguments import integer
 from ratm_tf.datasets.kth.annotations import ACTIONS, SUBJECTS
 from ratm_tf.datasets.kth.videos import read_sequences
+from ratm_tf.datasets.parts import PER_FRAME, random_parts
 
 
 def kth(
@@ -71,71 +72,54 @@ def kth(
     ...     )
     """
     seed = integer("seed", seed, at_least=0)
-    if num_frames is not None:
-        num_frames = integer("num_frames", num_frames, at_least=1)
-    if batch_size is not None:
-        batch_size = integer("batch_size", batch_size, at_least=1)
     subjects = subjects_of(split, test_subject, seed)
-    annotations, videos = [], []
-    for annotation, frames in read_sequences(data_dir, subjects, actions, skip_bad):
-        annotations.append(annotation)
-        videos.append(frames)
-    if not annotations:
+    examples = [
+        _example(row, frames)
+        for row, frames in read_sequences(data_dir, subjects, actions, skip_bad)
+    ]
+    if not examples:
         raise ValueError(
             f"data_dir: {data_dir} has no sequence of the actions {actions} of the "
             f"subjects {subjects}, the {split} split."
         )
-    lengths = tf.constant([len(video) for video in videos], tf.int64)
-    offsets = tf.cumsum(lengths, exclusive=True)
-    all_frames = tf.constant(np.concatenate(videos))
-    all_boxes = tf.constant(np.concatenate([row.boxes for row in annotations]))
-    about = {
-        "subject": [row.subject for row in annotations],
-        "action": [ACTIONS.index(row.action) for row in annotations],
-        "scenario": [row.scenario for row in annotations],
-        "sequence": [row.sequence for row in annotations],
-    }
-    about = {name: tf.constant(values, tf.int64) for name, values in about.items()}
-    del videos
-
-    def part(index, first, length):
-        boxes = all_boxes[offsets[index] + first :][:length]
-        return {
-            "frames": all_frames[offsets[index] + first :][:length],
-            "boxes": boxes,
-            "initial_box": boxes[0],
-            "mask": tf.ones([length], tf.bool),
-        } | {name: values[index] for name, values in about.items()}
-
-    def random_part(number):
-        uniform = tf.random.stateless_uniform(
-            [2], tf.stack([tf.constant(seed, tf.int64), number]), alg="philox"
+    if num_frames is not None:
+        dataset = random_parts(
+            examples,
+            num_frames=num_frames,
+            num_sequences=num_sequences,
+            start=start,
+            seed=seed,
         )
-        index = tf.cast(uniform[0] * len(annotations), tf.int64)
-        spare = tf.maximum(lengths[index] - num_frames, 0)
-        first = tf.cast(uniform[1] * tf.cast(spare + 1, tf.float32), tf.int64)
-        return pad(part(index, first, tf.minimum(lengths[index], num_frames)))
-
-    def pad(sequence):
-        missing = num_frames - tf.shape(sequence["mask"])[0]
-        padded = dict(sequence)
-        for name in ("frames", "boxes", "mask"):
-            rank = len(sequence[name].shape)
-            values = tf.pad(sequence[name], [[0, missing]] + [[0, 0]] * (rank - 1))
-            padded[name] = tf.ensure_shape(values, [num_frames, *values.shape[1:]])
-        return padded
-
-    if num_frames is None:
-        indices = tf.data.Dataset.range(start, len(annotations))
-        dataset = indices.map(lambda index: part(index, 0, lengths[index]))
-        if num_sequences is not None:
-            dataset = dataset.take(num_sequences)
     else:
-        indices = sequence_indices(start, num_sequences)
-        dataset = indices.map(random_part, num_parallel_calls=tf.data.AUTOTUNE)
+        dataset = _whole(examples[start:][:num_sequences])
     if batch_size is not None:
-        dataset = dataset.padded_batch(batch_size)
+        dataset = dataset.padded_batch(integer("batch_size", batch_size, at_least=1))
     return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _example(row, frames):
+    return {
+        "frames": frames,
+        "boxes": row.boxes,
+        "initial_box": row.boxes[0],
+        "mask": np.ones([len(frames)], bool),
+        "subject": np.int64(row.subject),
+        "action": np.int64(ACTIONS.index(row.action)),
+        "scenario": np.int64(row.scenario),
+        "sequence": np.int64(row.sequence),
+    }
+
+
+def _whole(examples):
+    signature = {
+        name: tf.TensorSpec([None] * (name in PER_FRAME) + list(shape), value.dtype)
+        for name, value in examples[0].items()
+        for shape in [value.shape[name in PER_FRAME :]]
+    }
+    dataset = tf.data.Dataset.from_generator(
+        lambda: iter(examples), output_signature=signature
+    )
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(examples)))
 
 
 def subjects_of(split, test_subject, seed=0):

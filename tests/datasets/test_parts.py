@@ -1,0 +1,51 @@
+import numpy as np
+
+from ratm_tf.datasets.parts import random_parts
+
+
+def video(length, name, shown):
+    """Frames that tell video and time, of which the last ones are padding."""
+    frames = np.full([length, 2, 3, 1], name, np.uint8)
+    frames[:, 0, 0, 0] = np.arange(length)
+    boxes = np.repeat(np.arange(length, dtype=np.float32)[:, None], 4, axis=1)
+    return {
+        "frames": frames,
+        "boxes": boxes,
+        "initial_box": boxes[0],
+        "mask": np.arange(length) < shown,
+        "name": np.int64(name),
+    }
+
+
+VIDEOS = [video(9, 1, 9), video(7, 2, 4), video(3, 3, 3)]
+
+
+def test_parts_are_frames_in_order_that_padding_never_begins():
+    parts = list(random_parts(VIDEOS, num_frames=5, num_sequences=200))
+    lengths, shown = {1: 9, 2: 7, 3: 3}, {1: 9, 2: 4, 3: 3}
+    seen = set()
+    for part in parts:
+        part = {key: value.numpy() for key, value in part.items()}
+        name, first = int(part["name"]), int(part["frames"][0, 0, 0, 0])
+        seen.add((name, first))
+        there = min(5, shown[name] - first)
+        assert part["mask"].tolist() == [True] * there + [False] * (5 - there)
+        assert (part["frames"][:there, 0, 0, 0] == first + np.arange(there)).all()
+        assert (part["frames"][:there, 1] == name).all()
+        assert (part["boxes"][:there, 2] == first + np.arange(there)).all()
+        assert (part["initial_box"] == first).all()
+        assert len(part["frames"]) == len(part["boxes"]) == 5
+        assert first + there <= lengths[name]
+    assert seen == {(1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (2, 0), (3, 0)}
+
+
+def test_a_seed_names_its_parts():
+    def drawn(**options):
+        return [
+            (int(part["name"]), float(part["boxes"][0, 0]))
+            for part in random_parts(VIDEOS, num_frames=2, **options)
+        ]
+
+    whole = drawn(num_sequences=30)
+    assert drawn(num_sequences=10, start=20) == whole[20:]
+    assert drawn(num_sequences=30, seed=1) != whole
