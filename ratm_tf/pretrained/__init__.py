@@ -11,8 +11,12 @@ def load_pretrained(name):
     """Loads a model that ships with the package.
 
     Args:
-        name: `"moving_mnist"`, a `ratm_tf.Tracker` of one digit on 100x100 frames, or
-            `"mnist_cnn"`, the digit classifier of section 6.2.
+        name: one of
+
+            - `"moving_mnist"`, a `ratm_tf.Tracker` of one digit on 100x100 frames;
+            - `"moving_mnist_two_digits"`, one of two digits, which starts on a given
+              box of 80x80 pixels around its target;
+            - `"mnist_cnn"`, the digit classifier of section 6.2.
 
     Returns:
         A built, uncompiled `keras.Model`.
