@@ -12,6 +12,8 @@ from absl import app, flags
 
 import ratm_tf
 from ratm_tf.datasets import kth, moving_mnist, otb, people
+from ratm_tf.evaluation import tracker_inputs
+from ratm_tf.visualize import film_strip, save_image
 
 _MODEL = flags.DEFINE_string(
     "model", None, "A .keras file, or pretrained:NAME.", required=True
@@ -30,6 +32,9 @@ _MNIST_PATH = flags.DEFINE_string(
     "mnist_path",
     None,
     "MNIST as an .npz file (default: Keras's, or the sample that the package ships).",
+)
+_FILM_STRIP = flags.DEFINE_string(
+    "film_strip", None, "Where to draw the first sequences tracked, as a PNG file."
 )
 _KTH_DIR = flags.DEFINE_string(
     "kth_dir", "data/kth", "KTH's videos and KTHBoundingBoxInfo.txt."
@@ -102,6 +107,14 @@ _DATASET = flags.DEFINE_enum(
 )
 
 
+def draw(tracker, example, path, sequences=4, every=3):
+    """Draws true and predicted boxes, as training does."""
+    outputs = tracker.predict_on_batch(tracker_inputs(example))
+    shown = example["frames"], outputs["glimpses"], outputs["boxes"], example["boxes"]
+    strip = film_strip(*(values[:sequences, ::every] for values in shown))
+    save_image(path, strip)
+
+
 def main(_):
     """Evaluates; progress goes to standard error."""
     with contextlib.redirect_stdout(sys.stderr):
@@ -110,7 +123,10 @@ def main(_):
             tracker = ratm_tf.load_pretrained(name)
         else:
             tracker = keras.saving.load_model(_MODEL.value, compile=False)
-        metrics = ratm_tf.evaluate(tracker, *DATASETS[_DATASET.value]())
+        dataset, spans = DATASETS[_DATASET.value]()
+        metrics = ratm_tf.evaluate(tracker, dataset, spans)
+        if _FILM_STRIP.value:
+            draw(tracker, next(iter(dataset)), _FILM_STRIP.value)
     report = {
         "model": _MODEL.value,
         "dataset": _DATASET.value,

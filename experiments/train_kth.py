@@ -18,12 +18,11 @@ import statistics
 
 import keras
 import program
-import tensorflow as tf
 from absl import app, flags
 
 import ratm_tf
 from ratm_tf.datasets import kth, people
-from ratm_tf.datasets.parts import random_parts
+from ratm_tf.datasets.parts import PER_FRAME, random_parts
 from ratm_tf.features import convolutional_features, hidden_features
 from ratm_tf.objectives import RelativeBoxLoss
 
@@ -79,7 +78,7 @@ def fast_tracker(steps):
     )
     tracker.compile(
         keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(2e-3, steps), global_clipnorm=1.0
+            keras.optimizers.schedules.CosineDecay(1e-3, steps), global_clipnorm=1.0
         ),
         loss={"corner_boxes": RelativeBoxLoss()},
         metrics={"corner_boxes": ratm_tf.MeanIoU(), "boxes": ratm_tf.MeanIoU()},
@@ -113,21 +112,8 @@ def paper_tracker(steps):
     return tracker
 
 
-def always_20(step):
-    """The fast preset's length of sequences."""
-    del step
-    return 20
-
-
-def growing(step):
-    """The paper's length of sequences: 5 frames, one more every 160 steps."""
-    return tf.minimum(5 + step // 160, 30)
-
-
-PRESETS = {
-    "fast": (fast_tracker, 1_500, always_20),
-    "paper": (paper_tracker, 30 * 160, growing),
-}
+# Sequences have 5 frames at first, and one more after every so many steps.
+PRESETS = {"fast": (fast_tracker, 1_500, 40), "paper": (paper_tracker, 4_800, 160)}
 
 
 def main(_):
@@ -161,7 +147,7 @@ def fold(model_dir, subject):
 def train(model_dir, test_subject=None):
     """Trains and evaluates one tracker; returns its metrics."""
     keras.utils.set_random_seed(program.SEED.value)
-    build, steps, length = PRESETS[program.PRESET.value]
+    build, steps, growth = PRESETS[program.PRESET.value]
     steps = program.STEPS.value or steps
     run = {
         "dataset": _DATASET.value,
@@ -182,7 +168,8 @@ def train(model_dir, test_subject=None):
         return parts.batch(BATCH_SIZE).enumerate(start // BATCH_SIZE).map(shortened)
 
     def shortened(step, example):
-        cut = {n: example[n][:, : length(step)] for n in ("frames", "boxes", "mask")}
+        length = 5 + step // growth  # at most that of the part
+        cut = {name: example[name][:, :length] for name in PER_FRAME}
         return labelled(example | cut)
 
     test = videos("test", test_subject).padded_batch(BATCH_SIZE)
