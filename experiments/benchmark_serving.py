@@ -13,6 +13,7 @@ Raw videos do not go over REST, where they are text: `track_encoded` is for that
 
 import concurrent.futures
 import contextlib
+import gc
 import json
 import pathlib
 import re
@@ -72,6 +73,7 @@ def main(_):
                 "REST": serving.RestClient(addresses["REST"], ops, 300).predict,
             }
         cases = make_cases(callers)
+        gc.freeze()  # As serve.py does.
         measured = measure(cases)
     rows = [
         dict(

@@ -8,6 +8,7 @@ Takes new versions into use as their folders appear, and stops when interrupted,
 the requests under way.
 """
 
+import gc
 import signal
 import threading
 
@@ -61,6 +62,9 @@ def main(_):
             f"REST at http://{server.rest_address}/v1/models/{model.name}",
             flush=True,
         )
+        # The many short lists of a request in JSON start the search for garbage often;
+        # it need not go through what TensorFlow keeps.
+        gc.freeze()
         interrupted.wait()
         print("Stopping", flush=True)
 
