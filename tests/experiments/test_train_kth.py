@@ -41,19 +41,36 @@ def kth_dir(tmp_path):
     return folder
 
 
-def test_trains_and_is_evaluated(kth_dir, tmp_path):
+def test_trains_the_subjects_that_are_missing_and_averages(kth_dir, tmp_path):
     model_dir = tmp_path / "run"
-    flags = {"kth_dir": kth_dir, "test_subject": 1}
-    first = run("train_kth.py", steps=2, model_dir=model_dir, **flags)
-    metrics = json.loads((model_dir / "metrics.json").read_text())
-    assert metrics["steps"] == 2 and metrics["test_subject"] == 1
-    assert json.loads(first.stdout.splitlines()[-1]) == metrics
+    for subject in range(2, 26):
+        (model_dir / f"subject{subject:02d}").mkdir(parents=True)
+        done = {"corner_iou": 0.02 * subject, "extent_iou": 0.5, "steps": 2}
+        path = model_dir / f"subject{subject:02d}" / "metrics.json"
+        path.write_text(json.dumps(done))
+    flags = {"kth_dir": kth_dir, "model_dir": model_dir, "steps": 2}
+    first = run("train_kth.py", test_subject="all", **flags)
+    folder = model_dir / "subject01"
+    trained = json.loads((folder / "metrics.json").read_text())
+    assert trained["steps"] == 2 and trained["test_subject"] == 1
     assert "val_corner_boxes_iou" in first.stdout
-    assert (model_dir / "film_strip.png").stat().st_size > 10_000
-    tracker = keras.saving.load_model(model_dir / "model.keras")
+    assert (folder / "film_strip.png").stat().st_size > 10_000
+    tracker = keras.saving.load_model(folder / "model.keras")
     assert tracker.box_scale == 1.5
+
+    average = json.loads((model_dir / "metrics.json").read_text())
+    assert json.loads(first.stdout.splitlines()[-1]) == average
+    expected = (trained["corner_iou"] + 0.02 * sum(range(2, 26))) / 25
+    assert average["corner_iou"] == pytest.approx(expected)
+
     evaluated = run(
-        "evaluate.py", model=model_dir / "model.keras", dataset="kth", **flags
+        "evaluate.py",
+        model=folder / "model.keras",
+        dataset="kth",
+        kth_dir=kth_dir,
+        test_subject=1,
+        film_strip=tmp_path / "strip.png",
     )
     evaluated = json.loads(evaluated.stdout)
-    assert evaluated["corner_iou"] == pytest.approx(metrics["corner_iou"], abs=1e-6)
+    assert evaluated["corner_iou"] == pytest.approx(trained["corner_iou"], abs=1e-6)
+    assert (tmp_path / "strip.png").stat().st_size > 5_000
