@@ -1,3 +1,6 @@
+import pathlib
+
+import cv2
 import h5py
 import keras
 import numpy as np
@@ -127,3 +130,29 @@ def test_tracker_with_the_parts_is_saved_and_restored(tmp_path):
     restored = keras.saving.load_model(tmp_path / "tracker.keras")(inputs)
     for name in ("boxes", "hidden"):
         np.testing.assert_allclose(restored[name], expected[name], rtol=1e-5, atol=1e-5)
+
+
+def test_pretrained_model_tells_drawn_people_from_streets():
+    path = pathlib.Path(ratm_tf.__file__).parent / "pretrained" / "human_cnn.keras"
+    assert path.stat().st_size < 2 * 2**20
+    model = ratm_tf.load_pretrained("human_cnn")
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+
+    rng = np.random.default_rng(0)
+    people, streets = [], []
+    for shade in (20, 60, 180, 230):
+        street = np.tile(rng.integers(80, 150, 48).astype(np.uint8), [96, 1])
+        streets.append(street)
+        person = cv2.GaussianBlur(street, (9, 1), 0)
+        cv2.circle(person, (24, 12), 7, shade, -1)
+        cv2.rectangle(person, (14, 20), (34, 55), shade, -1)
+        for left in (-1, 1):
+            ends = (24 + 5 * left, 55), (24 + 9 * left, 92)
+            cv2.line(person, *ends, shade, 7)
+        people.append(person)
+    small = [
+        cv2.resize(x, (28, 28), interpolation=cv2.INTER_AREA) for x in people + streets
+    ]
+    images = np.stack(small)[..., np.newaxis] / np.float32(255)
+    probabilities = model.predict(images, verbose=0)[:, 1]
+    assert probabilities[:4].min() > probabilities[4:].max()
