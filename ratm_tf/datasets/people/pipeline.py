@@ -65,10 +65,15 @@ def people(
             contents.
         FileNotFoundError: If there is no such database at `pennfudan_path`.
 
-    Example (not run here: it downloads the database):
-
-        videos = ratm_tf.datasets.people("train", num_frames=20, batch_size=16)
-        next(iter(videos))["frames"].shape  # [16, 20, 120, 160, 1]
+    Example:
+    >>> import pathlib
+    >>> drawn = "datasets/people/dummy_data/PennFudanPed"  # two drawn people
+    >>> drawn = pathlib.Path(ratm_tf.__file__).parent / drawn
+    >>> videos = ratm_tf.datasets.people(
+    ...     "train", num_frames=20, batch_size=16, pennfudan_path=drawn
+    ... )
+    >>> next(iter(videos))["frames"].shape
+    TensorShape([16, 20, 120, 160, 1])
     """
     num_frames = integer("num_frames", num_frames, at_least=1)
     seed = integer("seed", seed)
