@@ -31,7 +31,7 @@ BOX_SCALE = 1.5
 SUBJECTS = range(1, 26)
 # As many as KTH has: 23 subjects to train on and one to validate.
 PEOPLE_SEQUENCES = {"train": 1_104, "validation": 48}
-PEOPLE_FRAMES = PART_FRAMES = 30
+PEOPLE_FRAMES = 30
 
 flags.FLAGS.set_default("model_dir", "runs/kth")
 flags.FLAGS.set_default("test_sequences", 500)
@@ -78,7 +78,7 @@ def fast_tracker(steps):
     )
     tracker.compile(
         keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(1e-3, steps), global_clipnorm=1.0
+            keras.optimizers.schedules.CosineDecay(1e-3, steps), global_clipnorm=0.1
         ),
         loss={"corner_boxes": RelativeBoxLoss()},
         metrics={"corner_boxes": ratm_tf.MeanIoU(), "boxes": ratm_tf.MeanIoU()},
@@ -112,8 +112,11 @@ def paper_tracker(steps):
     return tracker
 
 
-# Sequences have 5 frames at first, and one more after every so many steps.
-PRESETS = {"fast": (fast_tracker, 1_500, 40), "paper": (paper_tracker, 4_800, 160)}
+# Steps, and frames of a sequence: at first, and after one more every 160 steps.
+PRESETS = {
+    "fast": (fast_tracker, 1_500, (20, 20)),
+    "paper": (paper_tracker, 4_800, (5, 30)),
+}
 
 
 def main(_):
@@ -147,7 +150,7 @@ def fold(model_dir, subject):
 def train(model_dir, test_subject=None):
     """Trains and evaluates one tracker; returns its metrics."""
     keras.utils.set_random_seed(program.SEED.value)
-    build, steps, growth = PRESETS[program.PRESET.value]
+    build, steps, (first_frames, last_frames) = PRESETS[program.PRESET.value]
     steps = program.STEPS.value or steps
     run = {
         "dataset": _DATASET.value,
@@ -163,12 +166,12 @@ def train(model_dir, test_subject=None):
 
     def batches(start):
         parts = random_parts(
-            examples, num_frames=PART_FRAMES, start=start, seed=program.SEED.value
+            examples, num_frames=last_frames, start=start, seed=program.SEED.value
         )
         return parts.batch(BATCH_SIZE).enumerate(start // BATCH_SIZE).map(shortened)
 
     def shortened(step, example):
-        length = 5 + step // growth  # at most that of the part
+        length = first_frames + step // 160
         cut = {name: example[name][:, :length] for name in PER_FRAME}
         return labelled(example | cut)
 

@@ -19,13 +19,14 @@ class RATMCell(keras.layers.Layer):
         h_t = relu(W_in x_t + W_rec h_{t-1} + bias)       (Eq. 1-3, the IRNN)
         window_{t+1} = W h_t + b                          (Eq. 5, `absolute`)
         window_{t+1} = W h_t + window_t                   (`residual`, raw activations)
-        center_{t+1} = center_t + abs(stride_t) u_center            (`relative`, raw
-        sigma_{t+1}, stride_{t+1} = (sigma_t, stride_t) exp(u / 4)   activations again,
-                                                                    u = tanh(W h_t))
+        center_{t+1} = center_t + abs(stride_t) u_center        (`relative`, raw
+        stride_{t+1} = stride_t exp(u_stride / 4)               activations again,
+        sigma_{t+1} = sigma_t exp(u_stride / 4)                 u = tanh(W h_t))
 
     A `relative` window moves and grows in units of its own size, by half of it and by a
     factor of exp(1/4) at most: a target that is half as large and moves half as fast
-    is tracked alike, wherever it is in the frame.
+    is tracked alike, wherever it is in the frame. Its sigma keeps its proportion to the
+    stride: no loss on boxes would hold it back.
 
     The window of the first step is `b`: learnt, or given by the initial state. Windows
     and states are float32 whatever the dtype policy, which rules the features and the
@@ -197,10 +198,12 @@ class RATMCell(keras.layers.Layer):
             return update + bias
         if self.window_update == "residual":
             return update + activations
-        move, growth = tf.split(tf.tanh(update), [2, 4], axis=-1)
-        center, size = tf.split(activations, [2, 4], axis=-1)
-        center += move * tf.abs(size[:, 2:])
-        return tf.concat([center, size * tf.exp(growth / 4.0)], axis=-1)
+        move, _, growth = tf.split(tf.tanh(update), 3, axis=-1)
+        center, sigma, stride = tf.split(activations, 3, axis=-1)
+        factor = tf.exp(growth / 4.0)
+        return tf.concat(
+            [center + move * tf.abs(stride), sigma * factor, stride * factor], axis=-1
+        )
 
     def split_output(self, output):
         """Takes the cell's output apart, of one step or of a sequence.

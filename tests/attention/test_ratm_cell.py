@@ -51,9 +51,8 @@ def rolled_out(cell, frames):
         if cell.window_update == "relative":
             update = np.tanh(update)
             moved = raw[:, :2] + abs(raw[:, 4:]) * update[:, :2]
-            raw = np.concatenate(
-                [moved, raw[:, 2:] * np.exp(update[:, 2:] / 4)], axis=1
-            )
+            factor = np.tile(np.exp(update[:, 4:] / 4), 2)
+            raw = np.concatenate([moved, raw[:, 2:] * factor], axis=1)
         else:
             raw = update + (raw if cell.window_update == "residual" else bias)
         windows.append(window)
