@@ -1,6 +1,5 @@
 """Calling a model server over gRPC."""
 
-import functools
 import json
 
 import grpc
@@ -37,6 +36,7 @@ class GrpcClient:
         self._address = address
         self.model = model
         self._timeout = timeout
+        self._signatures = None
         options = [
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1),
@@ -46,7 +46,7 @@ class GrpcClient:
         if attempts > 1:
             policy = {
                 "maxAttempts": attempts,
-                "initialBackoff": "0.2s",
+                "initialBackoff": "0.5s",
                 "maxBackoff": "5s",
                 "backoffMultiplier": 2,
                 "retryableStatusCodes": ["UNAVAILABLE"],
@@ -57,7 +57,6 @@ class GrpcClient:
             grpc.insecure_channel(address, options)
         )
 
-    @functools.cache  # noqa: B019
     def signatures(self):
         """Asks once what the model can do.
 
@@ -67,13 +66,15 @@ class GrpcClient:
         Raises:
             ServingError: nobody answers, or there is no such model.
         """
-        request = get_model_metadata_pb2.GetModelMetadataRequest()
-        request.model_spec.name = self.model
-        request.metadata_field.append("signature_def")
-        response = self._call(self._service.GetModelMetadata, request)
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        response.metadata["signature_def"].Unpack(signatures)
-        return dict(signatures.signature_def)
+        if self._signatures is None:
+            request = get_model_metadata_pb2.GetModelMetadataRequest()
+            request.model_spec.name = self.model
+            request.metadata_field.append("signature_def")
+            response = self._call(self._service.GetModelMetadata, request)
+            signatures = get_model_metadata_pb2.SignatureDefMap()
+            response.metadata["signature_def"].Unpack(signatures)
+            self._signatures = dict(signatures.signature_def)
+        return self._signatures
 
     def predict(self, signature, inputs):
         """Runs a signature on the server.

@@ -1,6 +1,5 @@
 """Calling a model server over REST."""
 
-import functools
 import json
 
 import numpy as np
@@ -38,12 +37,13 @@ class RestClient:
         self._address = address
         self.model = model
         self._timeout = timeout
+        self._signatures = None
         base = address if "://" in address else f"http://{address}"
         self._url = f"{base.rstrip('/')}/v1/models/{model}"
         self._session = requests.Session()
         retry = _Retry(
             attempts - 1,
-            backoff_factor=0.2,
+            backoff_factor=0.5,
             status_forcelist=[429, 502, 503, 504],
             allowed_methods=None,
             raise_on_status=False,
@@ -53,7 +53,6 @@ class RestClient:
                 scheme, requests.adapters.HTTPAdapter(max_retries=retry)
             )
 
-    @functools.cache  # noqa: B019
     def signatures(self):
         """Asks once what the model can do.
 
@@ -63,13 +62,15 @@ class RestClient:
         Raises:
             ServingError: nobody answers, or there is no such model.
         """
-        answer = self._call("GET", "/metadata")
-        signatures = json_format.ParseDict(
-            answer["metadata"]["signature_def"],
-            SignatureDefMap(),
-            ignore_unknown_fields=True,
-        )
-        return dict(signatures.signature_def)
+        if self._signatures is None:
+            answer = self._call("GET", "/metadata")
+            signatures = json_format.ParseDict(
+                answer["metadata"]["signature_def"],
+                SignatureDefMap(),
+                ignore_unknown_fields=True,
+            )
+            self._signatures = dict(signatures.signature_def)
+        return self._signatures
 
     def predict(self, signature, inputs):
         """Runs a signature on the server.

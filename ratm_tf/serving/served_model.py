@@ -78,14 +78,17 @@ class ServedModel:
                 if path.parent.name.isdecimal()
             }
             newest = max(folders, default=None)
-            current = self._version and self._version.number
+            current = None if self._version is None else self._version.number
             if newest == current:
                 return
-            version = newest and self._load(newest, folders[newest])
-            if newest is None or version is not None:
-                self._version = version
-                if current is not None:
-                    self._set_state(current, ModelVersionStatus.END)
+            version = None
+            if newest is not None:
+                version = self._load(newest, folders[newest])
+                if version is None:
+                    return
+            self._version = version
+            if current is not None:
+                self._set_state(current, ModelVersionStatus.END)
 
     def version(self, spec):
         """Returns the `ModelVersion` in use.

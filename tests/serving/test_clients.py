@@ -115,8 +115,10 @@ def test_no_server(protocol):
 def test_a_server_that_comes_late(protocol, models, tracker):
     ports = {"grpc_port": free_port(), "rest_port": free_port()}
     client = CLIENTS[protocol](f"127.0.0.1:{ports[f'{protocol}_port']}", "free")
-    server = serving.Server(serving.ServedModel(models / "free"), **ports)
-    start = threading.Timer(0.5, server.__enter__)
+    model = serving.ServedModel(models / "free")
+    model.refresh()
+    server = serving.Server(model, **ports)
+    start = threading.Timer(0.2, server.__enter__)
     start.start()
     try:
         assert "track" in client.signatures()
