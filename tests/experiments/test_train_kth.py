@@ -41,6 +41,18 @@ def kth_dir(tmp_path):
     return folder
 
 
+@pytest.mark.slow
+def test_the_papers_recipe_trains(kth_dir, tmp_path):
+    flags = {"kth_dir": kth_dir, "model_dir": tmp_path / "run", "test_subject": 1}
+    run("train_kth.py", preset="paper", finetune=True, steps=2, **flags)
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["preset"] == "paper" and 0 <= metrics["corner_iou"] <= 1
+    tracker = keras.saving.load_model(tmp_path / "run" / "model.keras")
+    assert tracker.cell.features.trainable
+    objective = tracker.objectives["features"]
+    assert not objective.trainable and objective.output_shape == (None, 256)
+
+
 def test_trains_the_subjects_that_are_missing_and_averages(kth_dir, tmp_path):
     model_dir = tmp_path / "run"
     for subject in range(2, 26):
