@@ -8,6 +8,7 @@ from ratm_tf.datasets.people.gait import PHASES, stride_cycle
 from ratm_tf.datasets.people.motion import cross
 
 _VISIBLE = 0.3  # A person is there as long as this part of its width is.
+_LAYER_SCALE = 1.15  # Layers are larger than at first, for people that come nearer.
 
 
 def film(streams, cutouts, streets, num_frames, frame_size):
@@ -26,15 +27,15 @@ def film(streams, cutouts, streets, num_frames, frame_size):
     rng = streams("scene")
     cutout = cutouts[rng.integers(len(cutouts))]
     street = streets[rng.integers(len(streets))]
-    background, camera = _background(rng, street, num_frames, frame_size)
+    background, maps, sway = _background(rng, street, num_frames, frame_size)
     motion = cross(rng, num_frames, frame_size)
     layers, extents = stride_cycle(
         _dressed(rng, cutout, background.mean()),
-        1.15 * motion.height[0],
+        _LAYER_SCALE * motion.height[0],
         motion.spread,
         motion.lean,
     )
-    places = _places(motion, camera, layers.shape[1:3])
+    places = _places(motion, sway, layers.shape[1:3])
     phases = np.floor(motion.phase * PHASES).astype(int) % PHASES
     whole = _moved(extents[phases], places)
     limits = np.array(frame_size[::-1]) - 0.5
@@ -42,8 +43,8 @@ def film(streams, cutouts, streets, num_frames, frame_size):
         [np.clip(whole[:, :2], -0.5, limits), np.clip(whole[:, 2:], -0.5, limits)], 1
     )
     visible = (boxes[:, 2] - boxes[:, 0]) / (whole[:, 2] - whole[:, 0]) >= _VISIBLE
-    visible[0] = True
-    mask = np.logical_and.accumulate(visible)
+    entering = ~np.logical_or.accumulate(visible)
+    mask = np.logical_and.accumulate(visible | entering)
     last = np.minimum(np.arange(num_frames), mask.sum() - 1)
     detected = detect(
         streams("detector"), motion.hip, motion.feet, motion.height, frame_size
@@ -51,7 +52,7 @@ def film(streams, cutouts, streets, num_frames, frame_size):
 
     views = (
         _with_person(
-            _view(background, camera[0][t], frame_size),
+            _view(background, maps[t], frame_size),
             layers[phases[t]],
             places[t],
             whole[t],
@@ -80,7 +81,7 @@ def _dressed(rng, cutout, surroundings):
 
 
 def _background(rng, street, num_frames, frame_size):
-    """A plain background or a street, and the affine maps from frames to it."""
+    """A plain background or a street, affine maps from frames to it, and its sway."""
     rows, columns = frame_size
     plain = rng.random() < 0.6
     picture = _plain(rng, street.shape) if plain else _street(rng, street)
@@ -99,7 +100,7 @@ def _background(rng, street, num_frames, frame_size):
     maps = np.zeros([num_frames, 2, 3])
     maps[:, 0, 0] = maps[:, 1, 1] = zoom
     maps[:, :, 2] = corner + zoom * offset
-    return picture, (maps, sway)
+    return picture, maps, sway
 
 
 def _street(rng, street):
@@ -126,11 +127,10 @@ def _plain(rng, shape):
     return np.clip(picture, 0, 255).astype(np.float32)
 
 
-def _places(motion, camera, layer_size):
+def _places(motion, sway, layer_size):
     """Affine maps [T, 2, 3] from a layer to the frames."""
     rows, columns = layer_size
-    _, sway = camera
-    scale = motion.height / (1.15 * motion.height[0])
+    scale = motion.height / (_LAYER_SCALE * motion.height[0])
     places = np.zeros([len(scale), 2, 3])
     places[:, 0, 0] = scale * motion.facing
     places[:, 1, 1] = scale

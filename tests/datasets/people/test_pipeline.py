@@ -111,6 +111,15 @@ def test_sequences_depend_on_seed_split_and_index_alone(pennfudan):
     assert len(different) == 3 * len(expected)
 
 
+def test_sequences_never_change(pennfudan):
+    """Trained models and their figures hold for these sequences."""
+    (video,) = sequences(pennfudan, num_frames=2, num_sequences=1)
+    expected = [[105.5, 21.5, 142.5, 112.5], [103.5, 17.5, 142.5, 113.5]]
+    np.testing.assert_array_equal(video["detected_boxes"], expected)
+    expected = [[117.2, 19.84, 142.42, 112.01], [114.06, 19.67, 139.31, 111.96]]
+    np.testing.assert_allclose(video["boxes"], expected, atol=0.01)
+
+
 def test_batches_and_ranges_hold_the_same_sequences(pennfudan):
     expected = sequences(pennfudan)
     parts = sequences(pennfudan, num_sequences=4)
