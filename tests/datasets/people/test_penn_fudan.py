@@ -1,7 +1,13 @@
+import functools
+import pathlib
+import shutil
+
 import cv2
+import keras
 import numpy as np
 import pytest
 
+from ratm_tf.datasets.people import penn_fudan
 from ratm_tf.datasets.people.penn_fudan import cut_out, load_penn_fudan
 
 
@@ -14,6 +20,20 @@ def test_splits_share_neither_people_nor_streets(layout, request):
     assert len(test) == 8 and len(test_streets) == 4
     seen = {street.tobytes() for street in train_streets}
     assert len(seen) == 16 and not seen & {street.tobytes() for street in test_streets}
+
+
+def test_without_a_path_the_archive_is_fetched_and_unpacked(
+    pennfudan, tmp_path, monkeypatch
+):
+    (tmp_path / "PennFudanPed").symlink_to(pennfudan)
+    archive = shutil.make_archive(
+        tmp_path / "archive", "zip", tmp_path, base_dir="PennFudanPed"
+    )
+    monkeypatch.setattr(penn_fudan, "URL", pathlib.Path(archive).as_uri())
+    get_file = functools.partial(keras.utils.get_file, cache_dir=tmp_path)
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    cutouts, streets = load_penn_fudan("test")
+    assert len(cutouts) == 8 and len(streets) == 4
 
 
 def test_streets_are_empty_and_large_enough(pennfudan):
