@@ -16,6 +16,8 @@ def load_pretrained(name):
             - `"moving_mnist"`, a `ratm_tf.Tracker` of one digit on 100x100 frames;
             - `"moving_mnist_two_digits"`, one of two digits, which starts on a given
               box of 80x80 pixels around its target;
+            - `"people"`, one of people on frames of any size, which starts on the
+              target's box;
             - `"mnist_cnn"`, the digit classifier of section 6.2;
             - `"human_cnn"`, the person classifier of section 6.3.
 
