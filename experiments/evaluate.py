@@ -11,7 +11,7 @@ import keras
 from absl import app, flags
 
 import ratm_tf
-from ratm_tf.datasets import kth, moving_mnist, otb, people
+from ratm_tf.datasets import bouncing_balls, kth, moving_mnist, otb, people
 from ratm_tf.evaluation import tracker_inputs
 from ratm_tf.visualize import film_strip, save_image
 
@@ -47,6 +47,19 @@ _PENNFUDAN_PATH = flags.DEFINE_string(
     "pennfudan_path", None, "The Penn-Fudan database (default: download it)."
 )
 _OTB_DIR = flags.DEFINE_string("otb_dir", "data/otb", "Sequences of TB-100.")
+
+
+def balls():
+    """Bouncing balls: all frames that trackers are trained on, and the last one."""
+    frames = _FRAMES.value or 32
+    dataset = bouncing_balls(
+        "test",
+        num_frames=frames,
+        batch_size=100,
+        num_sequences=_SEQUENCES.value or 10_000,
+        seed=_SEED.value,
+    )
+    return dataset, sorted({(1, min(32, frames)), (1, frames), (frames, frames)})
 
 
 def digits(num_digits, num_sequences):
@@ -96,6 +109,7 @@ def tb_100():
 
 
 DATASETS = {
+    "bouncing_balls": balls,
     "kth": kth_subject,
     "moving_mnist": lambda: digits(num_digits=1, num_sequences=10_000),
     "moving_mnist_two_digits": lambda: digits(num_digits=2, num_sequences=5_000),

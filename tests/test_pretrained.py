@@ -4,12 +4,30 @@ import numpy as np
 import pytest
 
 import ratm_tf
-from ratm_tf.datasets import moving_mnist, people
+from ratm_tf.datasets import bouncing_balls, moving_mnist, people
 from ratm_tf.evaluation import tracker_inputs
 from ratm_tf.objectives import iou
 
 DATASETS = pathlib.Path(ratm_tf.datasets.__file__).parent
 SAMPLE = DATASETS / "mnist_sample.npz"
+
+
+def test_bouncing_balls_pass_the_paper():
+    """Table 1 has 66.86 over all frames; they go on for ten times as many."""
+    test = bouncing_balls("test", num_frames=300, batch_size=100, num_sequences=100)
+    tracker = ratm_tf.load_pretrained("bouncing_balls")
+    metrics = ratm_tf.evaluate(tracker, test, [(1, 32), (1, 300)], verbose=0)
+    assert metrics["corner_iou_1_32"] > 0.87
+    assert metrics["corner_iou_1_300"] > 0.9
+
+
+def test_bouncing_balls_with_a_penalty_on_the_last_frame_pass_the_paper():
+    """Table 1 has 69.15 on the last frame, and 54.65 over all."""
+    test = bouncing_balls("test", num_frames=32, batch_size=100, num_sequences=300)
+    tracker = ratm_tf.load_pretrained("bouncing_balls_last")
+    metrics = ratm_tf.evaluate(tracker, test, [(1, 32), (32, 32)], verbose=0)
+    assert metrics["corner_iou_32_32"] > 0.9
+    assert metrics["corner_iou_1_32"] > 0.55
 
 
 @pytest.mark.parametrize(

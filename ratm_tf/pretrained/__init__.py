@@ -13,6 +13,8 @@ def load_pretrained(name):
     Args:
         name: one of
 
+            - `"bouncing_balls"`, a `ratm_tf.Tracker` of one ball on 20x20 frames, and
+              `"bouncing_balls_last"`, trained with a penalty on the last frame alone;
             - `"moving_mnist"`, a `ratm_tf.Tracker` of one digit on 100x100 frames;
             - `"moving_mnist_two_digits"`, one of two digits, which starts on a given
               box of 80x80 pixels around its target;

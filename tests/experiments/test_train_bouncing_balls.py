@@ -1,0 +1,55 @@
+import json
+import pathlib
+import subprocess
+import sys
+
+import keras
+import pytest
+
+import ratm_tf
+
+EXPERIMENTS = pathlib.Path(ratm_tf.__file__).parents[1] / "experiments"
+
+
+def run(program, **flags):
+    arguments = [f"--{name}={value}" for name, value in flags.items()]
+    return subprocess.run(
+        [sys.executable, EXPERIMENTS / program, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+def test_trains_resumes_and_is_evaluated(tmp_path):
+    flags = {
+        "preset": "paper",
+        "penalty": "last",
+        "model_dir": tmp_path,
+        "steps": 2,
+        "test_sequences": 10,
+    }
+    output = run("train_bouncing_balls.py", **flags)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert json.loads(output.splitlines()[-1]) == metrics
+    assert metrics["steps"] == 2
+    assert (metrics["preset"], metrics["penalty"]) == ("paper", "last")
+    assert (tmp_path / "film_strip.png").stat().st_size > 10_000
+    model = tmp_path / "model.keras"
+    assert isinstance(keras.saving.load_model(model), ratm_tf.Tracker)
+
+    again = run("train_bouncing_balls.py", **flags)
+    assert "Resuming" in again and "2/2" not in again
+    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+
+    evaluated = json.loads(
+        run("evaluate.py", model=model, dataset="bouncing_balls", sequences=10)
+    )
+    for name in ("corner_iou_1_32", "extent_iou_32_32"):
+        assert evaluated[name] == pytest.approx(metrics[name], abs=1e-6)
+
+
+def test_default_preset_looks_at_all_frames(tmp_path):
+    run("train_bouncing_balls.py", steps=2, test_sequences=10, model_dir=tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert (metrics["preset"], metrics["penalty"]) == ("fast", "all")
