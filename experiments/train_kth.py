@@ -177,6 +177,14 @@ def train(model_dir, test_subject=None):
 
     test = videos("test", test_subject).padded_batch(BATCH_SIZE)
     validation = videos("validation", test_subject).padded_batch(BATCH_SIZE)
+    validation = validation.map(labelled).cache()
+    best = model_dir / "best.weights.h5"
+    best_iou = None
+    if best.exists():  # of the epochs before an interruption
+        tracker.load_weights(best)
+        measured = tracker.evaluate(validation, return_dict=True, verbose=0)
+        best_iou = measured["corner_boxes_iou"]
+    watched = {"monitor": "val_corner_boxes_iou", "mode": "max", "verbose": 1}
     ratm_tf.train(
         tracker,
         batches,
@@ -185,20 +193,24 @@ def train(model_dir, test_subject=None):
         steps=steps,
         batch_size=BATCH_SIZE,
         shown={name: values[:4] for name, values in next(iter(test)).items()},
-        validation_data=validation.map(labelled).cache(),
+        validation_data=validation,
         callbacks=[
-            keras.callbacks.EarlyStopping(
-                "val_corner_boxes_iou",
-                mode="max",
-                patience=10,
-                restore_best_weights=True,
-                verbose=1,
-            )
+            keras.callbacks.ModelCheckpoint(
+                best,
+                save_best_only=True,
+                save_weights_only=True,
+                initial_value_threshold=best_iou,
+                **watched,
+            ),
+            keras.callbacks.EarlyStopping(patience=10, baseline=best_iou, **watched),
         ],
     )
+    steps = int(tracker.optimizer.iterations)
+    tracker.load_weights(best)
+    tracker.save(model_dir / "model.keras")
     print(f"Testing on {len(test):,} batches of whole sequences")
     metrics = ratm_tf.evaluate(tracker, test, [None])
-    return run | {"steps": int(tracker.optimizer.iterations)} | metrics
+    return run | {"steps": steps} | metrics
 
 
 def labelled(example):
