@@ -1,14 +1,16 @@
 r"""Times a tracker behind the embedded server against the same SavedModel in process.
 
 Exports a tracker, serves it in a process of its own (`serve.py`), and calls `track` and
-`track_encoded` (whole videos) and `step` (a frame of each stream) with arrays in and
-out. A client thread sends its next request when the last is answered. Prints a
-Markdown table of medians of interleaved repeats: the milliseconds of a request, the
-frames per second of all clients together, and how many times those in process.
+`track_encoded` (whole videos), `step` and `step_encoded` (a frame of each stream) with
+arrays in and out. A client thread sends its next request when the last is answered.
+Prints a Markdown table of medians of interleaved repeats: the milliseconds of a
+request, the frames per second of all clients together, and how many times those in
+process.
 
 python experiments/benchmark_serving.py
 
-Raw videos do not go over REST, where they are text: `track_encoded` is for that.
+Raw videos do not go over REST, where they are text: `track_encoded` is for that, and
+`step_encoded` is for streams.
 """
 
 import concurrent.futures
@@ -33,7 +35,7 @@ import ratm_tf
 from ratm_tf import serving
 from ratm_tf.attention import library
 
-SIGNATURES = ("track", "track_encoded", "step")
+SIGNATURES = ("track", "track_encoded", "step", "step_encoded")
 PROTOCOLS = ("in process", "gRPC", "REST")
 
 _MODEL = flags.DEFINE_string(
@@ -137,10 +139,13 @@ def requests_of(batch, run):
     frames = next(iter(videos))["frames"].numpy()
     files = [cv2.imencode(".jpg", f)[1].tobytes() for video in frames for f in video]
     size = np.tile(np.int32(frames.shape[2:4]), [batch, 1])
+    files = np.array(files, object).reshape(frames.shape[:2])
+    states = run("start", {"frame_size": size})
     return {
         "track": {"frames": frames},
-        "track_encoded": {"frames": np.array(files, object).reshape(frames.shape[:2])},
-        "step": {"frame": frames[:, 0]} | run("start", {"frame_size": size}),
+        "track_encoded": {"frames": files},
+        "step": {"frame": frames[:, 0]} | states,
+        "step_encoded": {"frame": files[:, 0]} | states,
     }
 
 
@@ -179,7 +184,7 @@ def sample(pool, key, call, signature, inputs):
 
     times = [seconds for all_ in pool.map(client, range(clients)) for seconds in all_]
     elapsed = time.perf_counter() - started
-    frames = batch * (1 if signature == "step" else _FRAMES.value)
+    frames = batch * (_FRAMES.value if signature.startswith("track") else 1)
     return {
         "milliseconds": 1e3 * statistics.median(times),
         "frames_per_second": len(times) * frames / elapsed,
