@@ -68,6 +68,21 @@ def test_a_request_larger_than_a_batch(counter):
     np.testing.assert_array_equal(outputs["x"], x)
 
 
+def test_requests_that_meet_and_differ_fail(counter):
+    """As they do in TensorFlow Serving; README says so."""
+    together = threading.Barrier(4)
+
+    def call(index):
+        together.wait(30)
+        width = 2 + index % 2
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            counter.run("serving_default", {"x": np.zeros([1, width], "f")})
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(call, range(4)))
+    assert counter.run("serving_default", {"x": np.zeros([1, 2], "f")})["count"] == 1
+
+
 def test_signatures_without_a_batch_axis_run_alone(counter):
     assert counter.run("scalar", {"x": np.float32(3)}) == {"x": 3}
 
