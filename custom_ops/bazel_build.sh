@@ -3,12 +3,13 @@
 #
 #   custom_ops/bazel_build.sh [FOLDER] [TARGET...]
 #
-# FOLDER (build/bazel) receives the workspace and its outputs, in FOLDER/bazel-bin. The
-# targets are, unless given, the op library for Python and the library for a model server.
+# FOLDER (build/bazel) receives a workspace and its outputs, in
+# FOLDER/bazel-bin/external/ratm_tf. The targets are, unless given, the op library for
+# Python and the library for a model server.
 #
 # Environment: PYTHON (python3), whose TensorFlow is built against; BAZEL (bazel).
 #
-# The repositories that a model server's workspace, or a custom op's, would provide stand
+# The workspace uses this one as a model server's would. What is TensorFlow there stands
 # here for the headers and shared libraries of the TensorFlow wheel.
 set -euo pipefail
 
@@ -18,23 +19,20 @@ folder=$(cd "${1:-$root/build/bazel}" && pwd)
 shift || true
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
-  targets=(//:ratm_tf/attention/_gaussian_glimpse_ops.so //:gaussian_glimpse_ops_lib)
+  targets=(
+    @ratm_tf//:ratm_tf/attention/_gaussian_glimpse_ops.so
+    @ratm_tf//:gaussian_glimpse_ops_lib
+  )
 fi
 tensorflow=$("${PYTHON:-python3}" -c '
-import os
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import tensorflow
-print(os.path.dirname(tensorflow.__file__))')
+import importlib.util
+print(*importlib.util.find_spec("tensorflow").submodule_search_locations)')
 
 cd "$folder"
-mkdir -p tests repositories/{rules_cc/cc,rules_java/java,local_config_tf,org_tensorflow/tensorflow/{core,cc/saved_model}}
-ln -sfn "$root/BUILD" BUILD
-ln -sfn "$root/custom_ops" custom_ops
-ln -sfn "$root/tests/serving" tests/serving
+mkdir -p repositories/{rules_cc/cc,rules_java/java,local_config_tf,org_tensorflow/tensorflow/{core,cc/saved_model}}
+ln -sfn "$root" repositories/ratm_tf
 touch repositories/{rules_cc,rules_java,local_config_tf,org_tensorflow}/WORKSPACE
 cat > WORKSPACE << 'END'
-workspace(name = "ratm_tf")
-
 [
     local_repository(
         name = name,
@@ -43,6 +41,7 @@ workspace(name = "ratm_tf")
     for name in [
         "local_config_tf",
         "org_tensorflow",
+        "ratm_tf",
         "rules_cc",
         "rules_java",
     ]
@@ -52,8 +51,9 @@ END
 # Bazel's own rules, for BUILD and for Bazel's toolchains.
 natives() {
   touch "repositories/rules_$1/$1/BUILD"
-  printf '%s = native.%s\n' $(printf '%s\n' "${@:2}" | sed 's/.*/& &/') \
-    > "repositories/rules_$1/$1/defs.bzl"
+  for rule in "${@:2}"; do
+    echo "$rule = native.$rule"
+  done > "repositories/rules_$1/$1/defs.bzl"
 }
 natives cc cc_binary cc_library cc_toolchain cc_toolchain_suite objc_library
 natives java java_binary java_import java_runtime java_toolchain
@@ -100,13 +100,20 @@ cat > repositories/org_tensorflow/tensorflow/core/BUILD << 'END'
         "lib",
     ]
 ]
+
+# All kernels. Nothing names them: they register themselves.
+cc_library(
+    name = "tensorflow",
+    linkopts = ["-Wl,--no-as-needed"],
+    visibility = ["//visibility:public"],
+    deps = ["@local_config_tf//:libtensorflow_cc"],
+)
 END
 cat > repositories/org_tensorflow/tensorflow/cc/saved_model/BUILD << 'END'
 cc_library(
     name = "loader",
     visibility = ["//visibility:public"],
     deps = [
-        "@local_config_tf//:libtensorflow_cc",
         "@local_config_tf//:libtensorflow_framework",
         "@local_config_tf//:tf_header_lib",
     ],

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 
 import cv2
 import keras
@@ -155,3 +156,19 @@ def test_request_path_errors(program, tmp_path):
     result, _ = predict(program, folder, request.SerializeToString(), tmp_path)
     assert result.returncode == 1
     assert "not decode" in result.stderr and "[0 2]" in result.stderr
+
+
+@pytest.mark.slow
+def test_saved_model_cli(tmp_path):
+    folder = exported("learned", "tf", tmp_path / "model")
+    command = os.path.join(os.path.dirname(sys.executable), "saved_model_cli")
+    common = [f"--dir={folder}", "--tag_set=serve", "--signature_def=track"]
+    shown = subprocess.check_output([command, "show", *common], text=True)
+    assert "inputs['frames']" in shown and "(-1, -1, -1, -1, 1)" in shown
+    np.save(tmp_path / "video.npy", np.zeros([1, 3, 20, 24, 1], np.uint8))
+    inputs = f"--inputs=frames={tmp_path / 'video.npy'}"
+    subprocess.check_call(
+        [command, "run", *common, inputs, f"--outdir={tmp_path}"],
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert np.load(tmp_path / "boxes.npy").shape == (1, 3, 4)
