@@ -269,7 +269,7 @@ def _describe(folder, ops):
     description = struct_pb2.Struct()
     description["ratm_tf.ops"] = ops
     if ops == "fused":
-        description["ratm_tf.hint"] = f"To load this model, {LINK_HINT}."
+        description["ratm_tf.hint"] = f"It does not load by itself: {LINK_HINT}."
     for graph in model.meta_graphs:
         graph.meta_info_def.any_info.Pack(description)
     path.write_bytes(model.SerializeToString(deterministic=True))

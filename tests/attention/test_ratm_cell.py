@@ -207,7 +207,7 @@ def test_learnt_initial_window_gets_a_gradient():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"window_update": "relative"}, "window_update"),
+        ({"window_update": "sideways"}, "window_update"),
         ({"initial_window": "random"}, "initial_window"),
         ({"glimpse_size": (5, -1)}, "glimpse_size"),
     ],

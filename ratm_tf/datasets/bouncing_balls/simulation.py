@@ -63,8 +63,6 @@ def simulate(
     *,
     radius=RADIUS,
     box_size=BOX_SIZE,
-    kicks=None,
-    momentum=1.0,
 ):
     """Lets balls of equal mass bounce off the walls of their box and off each other.
 
@@ -79,9 +77,6 @@ def simulate(
         num_frames: number of frames T.
         radius: of every ball, in the unit of the box.
         box_size: side of the box, or its (width, height).
-        kicks: optional float tensor of shape [..., T - 1, K, 2]. Before the motion from
-            one frame to the next, `velocity = momentum * velocity + kick`.
-        momentum: see `kicks`.
 
     Returns:
         Float tensor of shape [..., T, K, 2], the centres in every frame. They pass the
@@ -98,15 +93,9 @@ def simulate(
     velocities = tf.convert_to_tensor(velocities, positions.dtype)
     box_size = tf.cast(box_size, positions.dtype)
     time_axis = len(positions.shape) - 2
-    if kicks is not None:
-        kicks = tf.convert_to_tensor(kicks, positions.dtype)
-        kicks = tnp.moveaxis(kicks, time_axis, 0)
 
     def frame(index, positions, velocities, trajectory):
         trajectory = trajectory.write(index, positions)
-        velocities *= momentum
-        if kicks is not None:
-            velocities += kicks[index]
         for _ in range(STEPS_PER_FRAME):
             positions += velocities / STEPS_PER_FRAME
             velocities = _bounce_off_walls(positions, velocities, radius, box_size)

@@ -5,13 +5,12 @@ import tensorflow as tf
 from ratm_tf.datasets.bouncing_balls.simulation import draw_balls, simulate
 
 
-def reference(positions, velocities, num_frames, radius, box_size, kicks, momentum):
+def reference(positions, velocities, num_frames, radius, box_size):
     """One box of balls, one coordinate at a time."""
     positions, velocities = positions.astype(float), velocities.astype(float)
     box_size = np.broadcast_to(box_size, 2)
     trajectory, collisions = [positions.copy()], 0
-    for frame in range(num_frames - 1):
-        velocities = momentum * velocities + kicks[frame]
+    for _ in range(num_frames - 1):
         for _ in range(2):
             positions += 0.5 * velocities
             for ball in range(len(positions)):
@@ -35,16 +34,10 @@ def reference(positions, velocities, num_frames, radius, box_size, kicks, moment
 
 
 @pytest.mark.parametrize(
-    ("num_balls", "radius", "box_size", "kick", "momentum"),
-    [
-        (1, 1.2, 10.0, 0.0, 1.0),
-        (3, 1.2, 10.0, 0.0, 1.0),
-        (2, 14.0, (100.0, 80.0), 3.0, 1.0),
-        (2, 14.0, 100.0, 1.5, 0.9),
-    ],
+    ("num_balls", "radius", "box_size"),
+    [(1, 1.2, 10.0), (3, 1.2, 10.0), (2, 14.0, (100.0, 80.0))],
 )
-def test_simulation_matches_reference(num_balls, radius, box_size, kick, momentum):
-    rng = np.random.default_rng(0)
+def test_simulation_matches_reference(num_balls, radius, box_size):
     num_boxes, num_frames = 8, 40
     starts = [
         draw_balls(
@@ -59,16 +52,9 @@ def test_simulation_matches_reference(num_balls, radius, box_size, kick, momentu
     positions, velocities = (
         np.float64(np.stack(part)) for part in zip(*starts, strict=True)
     )
-    kicks = rng.uniform(-kick, kick, [num_boxes, num_frames - 1, num_balls, 2])
 
     trajectory = simulate(
-        positions,
-        velocities,
-        num_frames,
-        radius=radius,
-        box_size=box_size,
-        kicks=kicks if kick else None,
-        momentum=momentum,
+        positions, velocities, num_frames, radius=radius, box_size=box_size
     )
     assert trajectory.shape == (num_boxes, num_frames, num_balls, 2)
     collisions = 0
@@ -79,8 +65,6 @@ def test_simulation_matches_reference(num_balls, radius, box_size, kick, momentu
             num_frames,
             radius,
             box_size,
-            kicks[index],
-            momentum,
         )
         np.testing.assert_allclose(trajectory[index], expected, atol=1e-9 * radius)
         collisions += count
@@ -127,5 +111,5 @@ def test_start_is_spread_over_the_box_without_overlap():
 
 
 def test_a_single_frame_is_the_start():
-    trajectory = simulate([[2.0, 3.0]], [[1.0, 0.0]], 1, kicks=tf.zeros([0, 1, 2]))
+    trajectory = simulate([[2.0, 3.0]], [[1.0, 0.0]], 1)
     np.testing.assert_array_equal(trajectory, [[[2.0, 3.0]]])
