@@ -26,8 +26,8 @@ import tempfile
 import time
 
 import cv2
-import keras
 import numpy as np
+import trained
 from absl import app, flags
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
@@ -38,9 +38,8 @@ from ratm_tf.attention import library
 SIGNATURES = ("track", "track_encoded", "step", "step_encoded")
 PROTOCOLS = ("in process", "gRPC", "REST")
 
-_MODEL = flags.DEFINE_string(
-    "model", "pretrained:moving_mnist", "A .keras file, or pretrained:NAME."
-)
+flags.adopt_module_key_flags(trained)
+flags.FLAGS.set_default("model", "pretrained:moving_mnist")
 _OPS = flags.DEFINE_multi_enum("ops", ["tf", "fused"], ["tf", "fused"], "Flavours.")
 _SIGNATURES = flags.DEFINE_multi_enum(
     "signatures", list(SIGNATURES), SIGNATURES, "What to call."
@@ -58,11 +57,7 @@ _JSON = flags.DEFINE_string("json", None, "File to write the figures to.")
 
 def main(_):
     """Prints the table; progress goes to standard error."""
-    kind, _, name = _MODEL.value.partition(":")
-    if kind == "pretrained":
-        tracker = ratm_tf.load_pretrained(name)
-    else:
-        tracker = keras.saving.load_model(_MODEL.value, compile=False)
+    tracker = trained.load_tracker()
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         callers = {}

@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 
-import keras
+import trained
 from absl import app, flags
 
 import ratm_tf
@@ -15,9 +15,8 @@ from ratm_tf.datasets import bouncing_balls, kth, moving_mnist, otb, people
 from ratm_tf.evaluation import tracker_inputs
 from ratm_tf.visualize import film_strip, save_image
 
-_MODEL = flags.DEFINE_string(
-    "model", None, "A .keras file, or pretrained:NAME.", required=True
-)
+flags.adopt_module_key_flags(trained)
+flags.mark_flag_as_required("model")
 _SEQUENCES = flags.DEFINE_integer(
     "sequences",
     None,
@@ -132,17 +131,13 @@ def draw(tracker, example, path, sequences=4, every=3):
 def main(_):
     """Evaluates; progress goes to standard error."""
     with contextlib.redirect_stdout(sys.stderr):
-        kind, _, name = _MODEL.value.partition(":")
-        if kind == "pretrained":
-            tracker = ratm_tf.load_pretrained(name)
-        else:
-            tracker = keras.saving.load_model(_MODEL.value, compile=False)
+        tracker = trained.load_tracker()
         dataset, spans = DATASETS[_DATASET.value]()
         metrics = ratm_tf.evaluate(tracker, dataset, spans)
         if _FILM_STRIP.value:
             draw(tracker, next(iter(dataset)), _FILM_STRIP.value)
     report = {
-        "model": _MODEL.value,
+        "model": trained.MODEL.value,
         "dataset": _DATASET.value,
         "seed": _SEED.value,
     }

@@ -6,15 +6,14 @@ writes serving/digits/1, and 2 the next time, with the signatures that `ratm_tf.
 describes, and the files that configure a server.
 """
 
-import keras
+import trained
 from absl import app, flags
 
 import ratm_tf
 from ratm_tf.model_server import write_configuration
 
-_MODEL = flags.DEFINE_string(
-    "model", None, "A .keras file, or pretrained:NAME.", required=True
-)
+flags.adopt_module_key_flags(trained)
+flags.mark_flag_as_required("model")
 _OUTPUT = flags.DEFINE_string(
     "output", None, "The model's folder; its name is the served one.", required=True
 )
@@ -35,11 +34,7 @@ _DTYPE = flags.DEFINE_enum(
 
 def main(_):
     """Prints the folder it wrote."""
-    kind, _, name = _MODEL.value.partition(":")
-    if kind == "pretrained":
-        tracker = ratm_tf.load_pretrained(name)
-    else:
-        tracker = keras.saving.load_model(_MODEL.value, compile=False)
+    tracker = trained.load_tracker()
     folder = ratm_tf.export_saved_model(
         tracker, _OUTPUT.value, _OPS.value, _VERSION.value, _DTYPE.value
     )

@@ -5,20 +5,18 @@ python experiments/plot_otb.py --model=pretrained:people --otb_dir=otb --output=
 
 import pathlib
 
-import keras
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import trained
 from absl import app, flags
 
-import ratm_tf
 from ratm_tf.datasets import otb
 from ratm_tf.evaluation import tracker_inputs
 from ratm_tf.objectives import iou
 
-_MODEL = flags.DEFINE_string(
-    "model", "pretrained:people", "A .keras file, or pretrained:NAME."
-)
+flags.adopt_module_key_flags(trained)
+flags.FLAGS.set_default("model", "pretrained:people")
 _OTB_DIR = flags.DEFINE_string("otb_dir", "data/otb", "Sequences of TB-100.")
 _OUTPUT = flags.DEFINE_string("output", "otb_iou.png", "The picture.")
 _FRAMES = flags.DEFINE_integer("frames", 150, "How many to show.", lower_bound=1)
@@ -26,11 +24,7 @@ _FRAMES = flags.DEFINE_integer("frames", 150, "How many to show.", lower_bound=1
 
 def main(_):
     """Tracks every sequence and draws its corner IoU, and their mean."""
-    kind, _, name = _MODEL.value.partition(":")
-    if kind == "pretrained":
-        tracker = ratm_tf.load_pretrained(name)
-    else:
-        tracker = keras.saving.load_model(_MODEL.value, compile=False)
+    tracker = trained.load_tracker()
     curves = {}
     for example in otb(_OTB_DIR.value).batch(1):
         outputs = tracker.predict_on_batch(tracker_inputs(example))

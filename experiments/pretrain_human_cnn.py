@@ -19,6 +19,7 @@ from ratm_tf.features import human_cnn
 
 BATCH_SIZE = 64
 
+flags.adopt_module_key_flags(pretraining)
 _PERSONS_PATH = flags.DEFINE_string(
     "persons_path", None, "Folder of `positive` and `negative` patches.", required=True
 )

@@ -15,6 +15,7 @@ from absl import app, flags
 from ratm_tf.datasets import load_digits
 from ratm_tf.features import mnist_cnn
 
+flags.adopt_module_key_flags(pretraining)
 _MNIST_PATH = flags.DEFINE_string(
     "mnist_path", None, "MNIST as an .npz file (default: Keras downloads it)."
 )

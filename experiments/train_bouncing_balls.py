@@ -26,6 +26,7 @@ UNITS = 64
 # on one frame later every 32 steps: the way to the last frame is long to learn at once.
 FIRST_FRAMES, STEPS_PER_FRAME = 4, 32
 
+flags.adopt_module_key_flags(program)
 flags.FLAGS.set_default("test_sequences", 10_000)
 _PENALTY = flags.DEFINE_enum(
     "penalty", "all", ["last", "all"], "The frames that the objective looks at."

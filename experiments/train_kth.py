@@ -33,6 +33,7 @@ SUBJECTS = range(1, 26)
 PEOPLE_SEQUENCES = {"train": 1_104, "validation": 48}
 PEOPLE_FRAMES = 30
 
+flags.adopt_module_key_flags(program)
 flags.FLAGS.set_default("model_dir", "runs/kth")
 flags.FLAGS.set_default("test_sequences", 500)
 _DATASET = flags.DEFINE_enum("dataset", "kth", ["kth", "people"], "What to track.")

@@ -22,6 +22,7 @@ FRAME_SIZE = (100, 100)
 BATCH_SIZE = 32
 TRAIN_FRAMES, TEST_FRAMES = 10, 30
 
+flags.adopt_module_key_flags(program)
 _DIGITS = flags.DEFINE_integer(
     "digits", 1, "Digits in each sequence.", lower_bound=1, upper_bound=2
 )

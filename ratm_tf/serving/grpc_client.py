@@ -10,10 +10,11 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from .client import Client
 from .serving_error import ServingError
 
 
-class GrpcClient:
+class GrpcClient(Client):
     """Calls a model of a TensorFlow Serving, or of `Server`, over gRPC.
 
     Calls that meet no server are repeated with growing pauses.
@@ -33,10 +34,7 @@ class GrpcClient:
     """
 
     def __init__(self, address, model, timeout=30.0, attempts=5):
-        self._address = address
-        self.model = model
-        self._timeout = timeout
-        self._signatures = None
+        super().__init__(address, model, timeout)
         options = [
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1),
@@ -57,41 +55,16 @@ class GrpcClient:
             grpc.insecure_channel(address, options)
         )
 
-    def signatures(self):
-        """Asks once what the model can do.
+    def _ask_signatures(self):
+        request = get_model_metadata_pb2.GetModelMetadataRequest()
+        request.model_spec.name = self.model
+        request.metadata_field.append("signature_def")
+        response = self._call(self._service.GetModelMetadata, request)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata["signature_def"].Unpack(signatures)
+        return signatures.signature_def
 
-        Returns:
-            Dict of `SignatureDef` messages by name.
-
-        Raises:
-            ServingError: nobody answers, or there is no such model.
-        """
-        if self._signatures is None:
-            request = get_model_metadata_pb2.GetModelMetadataRequest()
-            request.model_spec.name = self.model
-            request.metadata_field.append("signature_def")
-            response = self._call(self._service.GetModelMetadata, request)
-            signatures = get_model_metadata_pb2.SignatureDefMap()
-            response.metadata["signature_def"].Unpack(signatures)
-            self._signatures = dict(signatures.signature_def)
-        return self._signatures
-
-    def predict(self, signature, inputs):
-        """Runs a signature on the server.
-
-        Args:
-            signature: its name.
-            inputs: dict of arrays by name, of bytes objects for strings.
-
-        Returns:
-            Dict of arrays by name.
-
-        Raises:
-            ServingError: nobody answers in time, there is no such model or signature,
-                or the server refuses the inputs; the message says which.
-        """
-        if signature not in self.signatures():
-            raise ServingError.no_signature(self.model, signature, self.signatures())
+    def _run(self, signature, inputs):
         request = predict_pb2.PredictRequest()
         request.model_spec.name = self.model
         request.model_spec.signature_name = signature

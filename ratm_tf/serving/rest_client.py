@@ -9,11 +9,12 @@ import urllib3
 from google.protobuf import json_format
 from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
 
+from .client import Client
 from .json_tensors import array_from_json, array_to_json
 from .serving_error import ServingError
 
 
-class RestClient:
+class RestClient(Client):
     """Calls a model of a TensorFlow Serving, or of `Server`, over REST.
 
     Requests that meet no server, or one that is overloaded, are repeated with growing
@@ -34,10 +35,7 @@ class RestClient:
     """
 
     def __init__(self, address, model, timeout=30.0, attempts=5):
-        self._address = address
-        self.model = model
-        self._timeout = timeout
-        self._signatures = None
+        super().__init__(address, model, timeout)
         base = address if "://" in address else f"http://{address}"
         self._url = f"{base.rstrip('/')}/v1/models/{model}"
         self._session = requests.Session()
@@ -53,41 +51,16 @@ class RestClient:
                 scheme, requests.adapters.HTTPAdapter(max_retries=retry)
             )
 
-    def signatures(self):
-        """Asks once what the model can do.
+    def _ask_signatures(self):
+        answer = self._call("GET", "/metadata")
+        signatures = json_format.ParseDict(
+            answer["metadata"]["signature_def"],
+            SignatureDefMap(),
+            ignore_unknown_fields=True,
+        )
+        return signatures.signature_def
 
-        Returns:
-            Dict of `SignatureDef` messages by name.
-
-        Raises:
-            ServingError: nobody answers, or there is no such model.
-        """
-        if self._signatures is None:
-            answer = self._call("GET", "/metadata")
-            signatures = json_format.ParseDict(
-                answer["metadata"]["signature_def"],
-                SignatureDefMap(),
-                ignore_unknown_fields=True,
-            )
-            self._signatures = dict(signatures.signature_def)
-        return self._signatures
-
-    def predict(self, signature, inputs):
-        """Runs a signature on the server.
-
-        Args:
-            signature: its name.
-            inputs: dict of arrays by name, of bytes objects for strings.
-
-        Returns:
-            Dict of arrays by name.
-
-        Raises:
-            ServingError: nobody answers in time, there is no such model or signature,
-                or the server refuses the inputs; the message says which.
-        """
-        if signature not in self.signatures():
-            raise ServingError.no_signature(self.model, signature, self.signatures())
+    def _run(self, signature, inputs):
         request = {
             "signature_name": signature,
             "inputs": {

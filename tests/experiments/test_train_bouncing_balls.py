@@ -1,27 +1,12 @@
 import json
-import pathlib
-import subprocess
-import sys
 
 import keras
 import pytest
 
 import ratm_tf
 
-EXPERIMENTS = pathlib.Path(ratm_tf.__file__).parents[1] / "experiments"
 
-
-def run(program, **flags):
-    arguments = [f"--{name}={value}" for name, value in flags.items()]
-    return subprocess.run(
-        [sys.executable, EXPERIMENTS / program, *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-
-
-def test_trains_resumes_and_is_evaluated(tmp_path):
+def test_trains_resumes_and_is_evaluated(run, tmp_path):
     flags = {
         "preset": "paper",
         "penalty": "all",
@@ -29,7 +14,7 @@ def test_trains_resumes_and_is_evaluated(tmp_path):
         "steps": 2,
         "test_sequences": 10,
     }
-    output = run("train_bouncing_balls.py", **flags)
+    output = run("train_bouncing_balls.py", **flags).stdout
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert json.loads(output.splitlines()[-1]) == metrics
     assert metrics["steps"] == 2
@@ -38,18 +23,18 @@ def test_trains_resumes_and_is_evaluated(tmp_path):
     model = tmp_path / "model.keras"
     assert isinstance(keras.saving.load_model(model), ratm_tf.Tracker)
 
-    again = run("train_bouncing_balls.py", **flags)
+    again = run("train_bouncing_balls.py", **flags).stdout
     assert "Resuming" in again and "2/2" not in again
     assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
 
     evaluated = json.loads(
-        run("evaluate.py", model=model, dataset="bouncing_balls", sequences=10)
+        run("evaluate.py", model=model, dataset="bouncing_balls", sequences=10).stdout
     )
     for name in ("corner_iou_1_32", "extent_iou_32_32"):
         assert evaluated[name] == pytest.approx(metrics[name], abs=1e-6)
 
 
-def test_default_preset_grows_sequences_up_to_the_last_frame(tmp_path):
+def test_default_preset_grows_sequences_up_to_the_last_frame(run, tmp_path):
     flags = {"penalty": "last", "steps": 2, "test_sequences": 10}
     run("train_bouncing_balls.py", model_dir=tmp_path, **flags)
     metrics = json.loads((tmp_path / "metrics.json").read_text())

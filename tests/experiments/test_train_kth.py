@@ -1,7 +1,5 @@
 import json
 import pathlib
-import subprocess
-import sys
 
 import keras
 import pytest
@@ -9,18 +7,7 @@ import pytest
 import ratm_tf
 from ratm_tf.datasets.kth.pipeline import subjects_of
 
-EXPERIMENTS = pathlib.Path(ratm_tf.__file__).parents[1] / "experiments"
 DUMMY = pathlib.Path(ratm_tf.__file__).parent / "datasets" / "kth" / "dummy_data"
-
-
-def run(program, **flags):
-    arguments = [f"--{name}={value}" for name, value in flags.items()]
-    return subprocess.run(
-        [sys.executable, EXPERIMENTS / program, *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
 
 
 @pytest.fixture
@@ -42,7 +29,7 @@ def kth_dir(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_papers_recipe_trains(kth_dir, tmp_path):
+def test_the_papers_recipe_trains(run, kth_dir, tmp_path):
     flags = {"kth_dir": kth_dir, "model_dir": tmp_path / "run", "test_subject": 1}
     run("train_kth.py", preset="paper", finetune=True, steps=2, **flags)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
@@ -53,7 +40,7 @@ def test_the_papers_recipe_trains(kth_dir, tmp_path):
     assert not objective.trainable and objective.output_shape == (None, 256)
 
 
-def test_trains_the_subjects_that_are_missing_and_averages(kth_dir, tmp_path):
+def test_trains_the_subjects_that_are_missing_and_averages(run, kth_dir, tmp_path):
     model_dir = tmp_path / "run"
     for subject in range(2, 26):
         (model_dir / f"subject{subject:02d}").mkdir(parents=True)

@@ -1,28 +1,15 @@
 import json
 import pathlib
 import subprocess
-import sys
 
 import keras
 import pytest
 
 import ratm_tf
 
-EXPERIMENTS = pathlib.Path(ratm_tf.__file__).parents[1] / "experiments"
-
-
-def run(program, **flags):
-    arguments = [f"--{name}={value}" for name, value in flags.items()]
-    return subprocess.run(
-        [sys.executable, EXPERIMENTS / program, *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-
 
 @pytest.mark.parametrize(("digits", "preset"), [(1, "fast"), (2, "paper")])
-def test_trains_resumes_and_is_evaluated(digits, preset, tmp_path):
+def test_trains_resumes_and_is_evaluated(run, digits, preset, tmp_path):
     flags = {
         "digits": digits,
         "preset": preset,
