@@ -93,7 +93,7 @@ def kth_like_people():
     dataset = people(
         "test",
         num_frames=frames,
-        num_sequences=_SEQUENCES.value or 500,
+        num_sequences=_SEQUENCES.value or 2_000,
         batch_size=50,
         seed=_SEED.value,
         pennfudan_path=_PENNFUDAN_PATH.value,

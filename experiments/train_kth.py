@@ -35,7 +35,7 @@ PEOPLE_FRAMES = 30
 
 flags.adopt_module_key_flags(program)
 flags.FLAGS.set_default("model_dir", "runs/kth")
-flags.FLAGS.set_default("test_sequences", 500)
+flags.FLAGS.set_default("test_sequences", 2_000)
 _DATASET = flags.DEFINE_enum("dataset", "kth", ["kth", "people"], "What to track.")
 _TEST_SUBJECT = flags.DEFINE_enum(
     "test_subject",
