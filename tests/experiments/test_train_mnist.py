@@ -8,7 +8,10 @@ import pytest
 import ratm_tf
 
 
-@pytest.mark.parametrize(("digits", "preset"), [(1, "fast"), (2, "paper")])
+@pytest.mark.parametrize(
+    ("digits", "preset"),
+    [(1, "fast"), pytest.param(2, "paper", marks=pytest.mark.slow)],
+)
 def test_trains_resumes_and_is_evaluated(run, digits, preset, tmp_path):
     flags = {
         "digits": digits,
