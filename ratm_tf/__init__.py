@@ -1,7 +1,7 @@
 """RATM, the Recurrent Attentive Tracking Model, for TensorFlow and Keras."""
 
 from ratm_tf import attention, datasets, features, objectives, visualize
-from ratm_tf.attention import GaussianGlimpse, RATMCell, gaussian_glimpse
+from ratm_tf.attention import GaussianGlimpse, IRNNCell, RATMCell, gaussian_glimpse
 from ratm_tf.evaluation import evaluate, labelled
 from ratm_tf.export import export_saved_model, load_saved_model
 from ratm_tf.objectives import MeanIoU
@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "GaussianGlimpse",
+    "IRNNCell",
     "MeanIoU",
     "OnlineTracker",
     "RATMCell",

@@ -1,6 +1,7 @@
 """Where to look: windows, boxes, the Gaussian glimpse and the recurrent cell."""
 
 from ratm_tf.attention.glimpse import GaussianGlimpse
+from ratm_tf.attention.irnn_cell import IRNNCell
 from ratm_tf.attention.op import gaussian_glimpse
 from ratm_tf.attention.ratm_cell import RATMCell
 from ratm_tf.attention.window import (
@@ -14,6 +15,7 @@ from ratm_tf.attention.window import (
 
 __all__ = [
     "GaussianGlimpse",
+    "IRNNCell",
     "RATMCell",
     "activations_from_window",
     "corner_box",

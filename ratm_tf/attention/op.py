@@ -156,7 +156,7 @@ def _windows_of_each_image(window):
     if window.shape.rank == 3:
         return window, None
     if window.shape.rank == 2:
-        return window[:, tf.newaxis], None
+        return tf.expand_dims(window, axis=1), None
     with tf.control_dependencies([tf.debugging.assert_rank_in(window, (2, 3))]):
         leading = tf.shape(window)[:-1]
     count = tf.reduce_prod(leading[1:])

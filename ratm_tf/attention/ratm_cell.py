@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from ratm_tf.attention.glimpse import GaussianGlimpse
+from ratm_tf.attention.irnn_cell import IRNNCell
 
 
 @keras.saving.register_keras_serializable(package="ratm_tf")
@@ -103,11 +104,8 @@ class RATMCell(keras.layers.Layer):
         self.initial_sigma = initial_sigma
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.custom_recurrent_cell = recurrent_cell is not None
-        self.recurrent_cell = recurrent_cell or keras.layers.SimpleRNNCell(
+        self.recurrent_cell = recurrent_cell or IRNNCell(
             units,
-            activation="relu",
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-            recurrent_initializer=keras.initializers.Identity(),
             kernel_regularizer=self.kernel_regularizer,
             dtype=policy,
             name="irnn",

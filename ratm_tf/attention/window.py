@@ -9,7 +9,12 @@ A *box* is `(x1, y1, x2, y2)` in the same coordinates with its edges included: p
 covers `[a - 0.5, a + 0.5]`.
 """
 
+import math
+
 import tensorflow as tf
+
+# Of the six numbers of a window, those that may be negative.
+_IS_CENTER = [True, True, False, False, False, False]
 
 
 def _as_xy(size):
@@ -52,15 +57,13 @@ def window_from_activations(activations, frame_size, glimpse_size, min_sigma=0.0
     array([40., 20.,  1.,  1., 20., 10.], dtype=float32)
     """
     frame_span, grid_span = _spans(frame_size, glimpse_size)
-    center, sigma, stride = tf.split(tf.cast(activations, tf.float32), 3, axis=-1)
-    return tf.concat(
-        [
-            frame_span * (center + 1.0) / 2.0,
-            tf.maximum(tf.abs(sigma), min_sigma),
-            frame_span / grid_span * tf.abs(stride),
-        ],
-        axis=-1,
+    scale = tf.concat(
+        [frame_span / 2.0, tf.ones_like(frame_span), frame_span / grid_span], axis=-1
     )
+    activations = tf.cast(activations, tf.float32)
+    magnitudes = tf.where(_IS_CENTER, activations + 1.0, tf.abs(activations))
+    floor = [-math.inf, -math.inf, min_sigma, min_sigma, 0.0, 0.0]
+    return scale * tf.maximum(magnitudes, floor)
 
 
 def activations_from_window(window, frame_size, glimpse_size):

