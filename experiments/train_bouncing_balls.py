@@ -7,6 +7,8 @@ TensorBoard logs; started again after an interruption, it goes on from the last 
 python experiments/train_bouncing_balls.py --penalty=last --model_dir=/tmp/ratm_balls
 """
 
+import math
+
 import keras
 import program
 import tensorflow as tf
@@ -19,6 +21,7 @@ from ratm_tf.objectives import PixelLoss
 
 FRAMES = 32
 BATCH_SIZE = 16
+EPOCH = 100_000 // BATCH_SIZE  # The paper's epochs, in steps.
 GLIMPSE_SIZE = (5, 5)
 UNITS = 64
 
@@ -74,7 +77,7 @@ def paper_tracker(steps):
 # The recipe, its steps and the steps between its checkpoints.
 PRESETS = {
     "fast": (fast_tracker, 2_000, 100),
-    "paper": (paper_tracker, 200 * 100_000 // BATCH_SIZE, 1_250),
+    "paper": (paper_tracker, 200 * EPOCH, EPOCH),
 }
 
 
@@ -99,6 +102,8 @@ def main(_):
             "corner_boxes": ratm_tf.MeanIoU(),
             "boxes": ratm_tf.MeanIoU(),
         },
+        # A step takes no longer than Python takes between two.
+        steps_per_execution=math.gcd(50, min(steps, steps_per_epoch)),
     )
     num_tests = program.TEST_SEQUENCES.value
     test = sequences("test", batch_size=100, num_sequences=num_tests)

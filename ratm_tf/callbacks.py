@@ -33,18 +33,18 @@ class Throughput(keras.callbacks.Callback):
         self.batch_size = batch_size
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._started = None
+        self._started, self._batches = None, 0
 
     def on_train_batch_end(self, batch, logs=None):
         # The first batch may have traced the model: the clock starts after it.
         if self._started is None:
-            self._started, self._batches = time.perf_counter(), 0
+            self._started, self._first = time.perf_counter(), batch
         else:
-            self._batches += 1
+            self._batches = batch - self._first
             self._elapsed = time.perf_counter() - self._started
 
     def on_epoch_end(self, epoch, logs=None):
-        if logs is not None and self._started is not None and self._batches:
+        if logs is not None and self._batches:
             rate = self._batches * self.batch_size / self._elapsed
             logs["sequences_per_second"] = rate
 
