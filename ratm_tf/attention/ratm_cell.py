@@ -46,8 +46,8 @@ class RATMCell(keras.layers.Layer):
         initial_sigma: a learnt initial window spans the frame at the start of training,
             with this sigma in pixels. Near the stride, so that the filters of the grid
             overlap, it lets gradients find a target anywhere.
-        kernel_regularizer: regulariser of `W` and, in the IRNN, of `W_in`: the weight
-            penalty of Eq. 18.
+        kernel_regularizer: regulariser of `W` and, in the IRNN, of `W_in`. The paper's
+            (Eq. 18) is `ratm_tf.objectives.WeightPenalty`.
         min_sigma: see `GaussianGlimpse`.
         implementation: see `GaussianGlimpse`.
 

@@ -2,5 +2,13 @@
 
 from ratm_tf.objectives.losses import LocalizationLoss, PixelLoss, RelativeBoxLoss
 from ratm_tf.objectives.mean_iou import MeanIoU, iou
+from ratm_tf.objectives.weight_penalty import WeightPenalty
 
-__all__ = ["LocalizationLoss", "MeanIoU", "PixelLoss", "RelativeBoxLoss", "iou"]
+__all__ = [
+    "LocalizationLoss",
+    "MeanIoU",
+    "PixelLoss",
+    "RelativeBoxLoss",
+    "WeightPenalty",
+    "iou",
+]

@@ -4,7 +4,7 @@ All of them average over everything but batch and time, so a sample weight `[B, 
 masks frames: those beyond the end of a shorter sequence, or all but the last one.
 Features, class probabilities and boxes are vectors, for which Keras has the objective:
 `keras.losses.MeanSquaredError` is the paper's for the first two. The weight penalty
-(Eq. 18) is `kernel_regularizer` of `ratm_tf.RATMCell`.
+(Eq. 18) is `WeightPenalty`, for `kernel_regularizer` of `ratm_tf.RATMCell`.
 """
 
 import keras
