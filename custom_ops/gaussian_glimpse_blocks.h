@@ -93,6 +93,18 @@ struct Tile {
 
   RATM_DEVICE int numbers() const { return columns * channels; }
 
+  // Its window among all, and the image that the window reads.
+  template <typename A>
+  RATM_DEVICE const A* WindowOf(const A* windows) const {
+    return windows + window * kWindowSize;
+  }
+  template <typename T>
+  RATM_DEVICE const T* ImageOf(const GlimpseShape& shape,
+                               const T* images) const {
+    return images +
+           window / shape.count * shape.height * shape.width * shape.channels;
+  }
+
   // Where a number of the tile lies in the glimpses.
   RATM_DEVICE int64_t Index(const GlimpseShape& shape, int64_t i,
                             int64_t number) const {
@@ -247,9 +259,8 @@ struct Glimpse {
   RATM_DEVICE void operator()(const Block& block, int64_t unit,
                               Shared& shared) const {
     const Tile tile(shape, tiling, unit);
-    const A* window = windows + tile.window * kWindowSize;
-    const T* image = images + tile.window / shape.count * shape.height *
-                                  shape.width * shape.channels;
+    const A* window = tile.WindowOf(windows);
+    const T* image = tile.ImageOf(shape, images);
     const bool finite = IsFinite(window);
     const auto clear = [&](int thread) {
       for (int item = thread; item < kTileRows * kTileNumbers;
@@ -324,10 +335,9 @@ struct GradWindowOfTiles {
   RATM_DEVICE void operator()(const Block& block, int64_t unit,
                               Shared& shared) const {
     const Tile tile(shape, tiling, unit);
-    const A* window = windows + tile.window * kWindowSize;
+    const A* window = tile.WindowOf(windows);
     if (!IsFinite(window)) return;
-    const T* image = images + tile.window / shape.count * shape.height *
-                                  shape.width * shape.channels;
+    const T* image = tile.ImageOf(shape, images);
     block.Phase([&](int thread) {
       for (int j = 0; j < kWindowSize; ++j) shared.sums[j][thread] = 0;
     });

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "Eigen/Core"
@@ -23,19 +24,9 @@ constexpr double kMinParallelNanoseconds = 300e3;
 
 // The 16-bit types of the arithmetic, which knows no Eigen.
 template <typename T>
-struct SimdTypeOf {
-  using Type = T;
-};
-template <>
-struct SimdTypeOf<Eigen::half> {
-  using Type = Half;
-};
-template <>
-struct SimdTypeOf<Eigen::bfloat16> {
-  using Type = BFloat16;
-};
-template <typename T>
-using SimdType = typename SimdTypeOf<T>::Type;
+using SimdType = std::conditional_t<
+    std::is_same_v<T, Eigen::half>, Half,
+    std::conditional_t<std::is_same_v<T, Eigen::bfloat16>, BFloat16, T>>;
 
 template <typename T>
 const SimdType<T>* Simd(const T* x) {

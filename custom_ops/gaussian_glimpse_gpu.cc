@@ -7,6 +7,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -28,19 +29,9 @@ using GPUDevice = Eigen::GpuDevice;
 
 // The 16-bit types of the kernels, which know no Eigen.
 template <typename T>
-struct CudaTypeOf {
-  using Type = T;
-};
-template <>
-struct CudaTypeOf<Eigen::half> {
-  using Type = __half;
-};
-template <>
-struct CudaTypeOf<Eigen::bfloat16> {
-  using Type = __nv_bfloat16;
-};
-template <typename T>
-using CudaType = typename CudaTypeOf<T>::Type;
+using CudaType = std::conditional_t<
+    std::is_same_v<T, Eigen::half>, __half,
+    std::conditional_t<std::is_same_v<T, Eigen::bfloat16>, __nv_bfloat16, T>>;
 
 template <typename T>
 const CudaType<T>* Cuda(const T* x) {
