@@ -71,6 +71,25 @@ def test_five_steps_lower_the_loss():
     assert np.all(np.diff(losses["loss"]) < 0)
 
 
+def test_unrolled_sequences_train_like_a_loop(monkeypatch):
+    def losses():
+        keras.utils.set_random_seed(0)
+        tracker = make_tracker()
+        tracker.compile(keras.optimizers.SGD(0.1), loss={"glimpses": PixelLoss()})
+        true = {"glimpses": np.zeros([4, 6, *SIZE, 1], np.float32)}
+        history = tracker.fit(
+            {"frames": FRAMES}, true, epochs=3, batch_size=2, verbose=0
+        )
+        return history.history["loss"], tracker.loop.unroll
+
+    unrolled, was_unrolled = losses()
+    monkeypatch.setattr("ratm_tf.tracker.MOST_UNROLLED_FRAMES", 5)
+    looped, was_unrolled_then = losses()
+    assert not was_unrolled_then
+    assert was_unrolled == library.uses_fused("auto")
+    np.testing.assert_allclose(unrolled, looped, rtol=1e-5)
+
+
 def test_all_objectives_compile_fit_evaluate_and_predict():
     tracker = make_tracker(objectives={"class_probabilities": classifier()})
     tracker.compile(
