@@ -59,8 +59,9 @@ class Case:
 
 
 _HD, _4K = (1, 1080, 1920, 3), (1, 2160, 3840, 3)
-_BIG = {"sigma": (2.5, 2.5), "stride": (5, 5), "settings": ("single",)}
-_SMALL = {"sigma": (1, 1), "stride": (2, 2), "settings": ("single",)}
+_BIG = {"sigma": (2.5, 2.5), "stride": (5, 5)}
+_SMALL = {"sigma": (1, 1), "stride": (2, 2)}
+_ALONE = {"settings": ("single",)}
 _MIDDLE_HD = {"center_x": (959.5, 959.5), "center_y": (539.5, 539.5)}
 _MIDDLE_4K = {"center_x": (1919.5, 1919.5), "center_y": (1079.5, 1079.5)}
 CASES = {
@@ -69,8 +70,8 @@ CASES = {
         "MNIST", (32, 100, 100, 1), (28, 28), (35, 65), (35, 65), (0.75, 1.5), (1.5, 3)
     ),
     "C": Case("KTH", (16, 120, 160, 1), (28, 28), (60, 100), (45, 75), (1, 2), (2, 4)),
-    "D": Case("HD", _HD, (64, 64), **_MIDDLE_HD, **_BIG),
-    "E": Case("4K", _4K, (28, 28), **_MIDDLE_4K, **_SMALL),
+    "D": Case("HD", _HD, (64, 64), **_MIDDLE_HD, **_BIG, **_ALONE),
+    "E": Case("4K", _4K, (28, 28), **_MIDDLE_4K, **_SMALL, **_ALONE),
     "F": Case(
         "crowd",
         _HD,
@@ -80,10 +81,19 @@ CASES = {
         (1, 2),
         (2, 4),
         windows=32,
-        settings=("single",),
+        **_ALONE,
     ),
-    "D8": Case("HD, uint8", _HD, (64, 64), **_MIDDLE_HD, **_BIG, dtype="uint8"),
-    "E8": Case("4K, uint8", _4K, (28, 28), **_MIDDLE_4K, **_SMALL, dtype="uint8"),
+    "D8": Case(
+        "HD, uint8", _HD, (64, 64), **_MIDDLE_HD, **_BIG, **_ALONE, dtype="uint8"
+    ),
+    "E8": Case(
+        "4K, uint8", _4K, (28, 28), **_MIDDLE_4K, **_SMALL, **_ALONE, dtype="uint8"
+    ),
+    # The same window on a small and on a large frame.
+    "B1": Case(
+        "one digit", (1, 100, 100, 1), (28, 28), (49.5, 49.5), (49.5, 49.5), **_SMALL
+    ),
+    "B4K": Case("one digit, 4K", (1, 2160, 3840, 1), (28, 28), **_MIDDLE_4K, **_SMALL),
 }
 
 _CASES = flags.DEFINE_list("cases", list(CASES), f"Which of {', '.join(CASES)}.")
