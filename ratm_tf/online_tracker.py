@@ -29,12 +29,19 @@ class OnlineTracker:
     def __init__(self, tracker):
         self._tracker = tracker
         self._step = tf.function(self._tracker_step, reduce_retracing=True)
+        # Handing them to and fro takes longer than a small tracker's step.
+        self._states = [tf.Variable(tf.zeros([1, n])) for n in tracker.cell.state_size]
         self._shape = None
         self.box = None
 
-    def _tracker_step(self, frame, states):
-        outputs, states = self._tracker.step(frame[tf.newaxis], states)
-        return outputs["boxes"][0], states
+    def _tracker_step(self, frame):
+        outputs, states = self._tracker.step(frame[tf.newaxis], self._states)
+        self._assign(states)
+        return outputs["boxes"][0]
+
+    def _assign(self, states):
+        for variable, state in zip(self._states, states, strict=True):
+            variable.assign(state)
 
     def init(self, frame, box=None):
         """Starts on a new video.
@@ -61,7 +68,7 @@ class OnlineTracker:
             initial_box = [[x - 0.5, y - 0.5, x + w - 0.5, y + h - 0.5]]
         self._shape = np.shape(frame)
         frame = self._prepared(frame)
-        self._states = self._tracker.initial_state(1, frame.shape[:2], initial_box)
+        self._assign(self._tracker.initial_state(1, frame.shape[:2], initial_box))
         self._advance(frame)
 
     def update(self, frame):
@@ -94,8 +101,7 @@ class OnlineTracker:
         return ok, (round(x1), round(y1), round(x2 - x1), round(y2 - y1))
 
     def _advance(self, frame):
-        box, self._states = self._step(frame, self._states)
-        self.box = box.numpy()
+        self.box = self._step(frame).numpy()
 
     def _prepared(self, frame):
         frame = np.asarray(frame)
