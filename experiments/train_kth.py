@@ -127,7 +127,8 @@ def paper_tracker(steps):
 
 def scaled(features, scale):
     """Multiplies features."""
-    return keras.Sequential([features, keras.layers.Rescaling(scale)])
+    outputs = keras.layers.Rescaling(scale)(features.output)
+    return keras.Model(features.input, outputs)
 
 
 # Steps; frames of a sequence, at first and after one more every 160 steps; epochs of
