@@ -9,39 +9,11 @@ import subprocess
 import sys
 
 import cv2
-import keras
 import numpy as np
-import pytest
 
 import ratm_tf
 
 EXPERIMENTS = pathlib.Path(ratm_tf.__file__).parents[1] / "experiments"
-
-
-@pytest.fixture(scope="module")
-def tracker():
-    keras.utils.set_random_seed(0)
-    tracker = ratm_tf.Tracker(
-        ratm_tf.RATMCell(units=8, glimpse_size=(6, 6), initial_window="given")
-    )
-    tracker.build({"frames": (None, None, None, None, 1)})
-    return tracker
-
-
-@pytest.fixture(scope="module")
-def video(tmp_path_factory):
-    """A file, and its frames as it decodes."""
-    path = tmp_path_factory.mktemp("video") / "disc.avi"
-    frames = np.full([5, 80, 96, 3], 40, np.uint8)
-    for index, frame in enumerate(frames):
-        cv2.circle(frame, (30 + 5 * index, 40), 9, (220, 220, 220), -1)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (96, 80))
-    for frame in frames:
-        writer.write(frame)
-    writer.release()
-    capture = cv2.VideoCapture(str(path))
-    decoded = [capture.read()[1] for _ in frames]
-    return path, np.array(decoded)
 
 
 @contextlib.contextmanager
@@ -74,14 +46,8 @@ def client(**flags):
 
 
 def test_serves_a_video_and_stops(tracker, video, tmp_path):
-    path, frames = video
+    path, frames, expected = video
     ratm_tf.export_saved_model(tracker, tmp_path / "disc")
-    grey = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in frames]
-    inputs = {
-        "frames": np.array(grey)[None, ..., None],
-        "initial_box": np.float32([[19.5, 29.5, 39.5, 49.5]]),
-    }
-    expected = tracker.predict(inputs, verbose=0)["boxes"][0]
     with serve(tmp_path / "disc") as addresses:
         for flags in (
             {"grpc": addresses["gRPC"], "output": tmp_path / "tracked.avi"},
