@@ -110,7 +110,7 @@ _WORKER = flags.DEFINE_boolean(
 
 
 def tensorflow_peer(case, quantity, chained, implementation, xla=False):
-    """The package's glimpse in a `tf.function`."""
+    """The package's glimpse in a traced `tf.function`."""
     import tensorflow as tf
 
     import ratm_tf
@@ -139,8 +139,11 @@ def tensorflow_peer(case, quantity, chained, implementation, xla=False):
             loss = sum(tf.reduce_sum(glimpse * glimpse) for glimpse in glimpses)
         return glimpses, tape.gradient(loss, sources)
 
+    # To find the trace for its arguments takes a tf.function longer than a small case.
+    traced = run.get_concrete_function(images, window)
+
     def call():
-        outputs = run(images, window)
+        outputs = traced(images, window)
         tf.nest.map_structure(lambda output: output.numpy(), outputs[-1:])
         return outputs
 

@@ -28,13 +28,14 @@ class OnlineTracker:
 
     def __init__(self, tracker):
         self._tracker = tracker
-        self._step = tf.function(self._tracker_step, reduce_retracing=True)
+        self._steps = {}
         # Handing them to and fro takes longer than a small tracker's step.
         self._states = [tf.Variable(tf.zeros([1, n])) for n in tracker.cell.state_size]
         self._shape = None
         self.box = None
 
-    def _tracker_step(self, frame):
+    @tf.function
+    def _step(self, frame):
         outputs, states = self._tracker.step(frame[tf.newaxis], self._states)
         self._assign(states)
         return outputs["boxes"][0]
@@ -101,7 +102,11 @@ class OnlineTracker:
         return ok, (round(x1), round(y1), round(x2 - x1), round(y2 - y1))
 
     def _advance(self, frame):
-        self.box = self._step(frame).numpy()
+        # To find the trace for a frame takes a tf.function longer than a small step.
+        kind = frame.shape, frame.dtype
+        if kind not in self._steps:
+            self._steps[kind] = self._step.get_concrete_function(frame)
+        self.box = self._steps[kind](frame).numpy()
 
     def _prepared(self, frame):
         frame = np.asarray(frame)
