@@ -51,7 +51,7 @@ def fast_tracker(steps):
         keras.optimizers.schedules.CosineDecay(4e-3, steps), global_clipnorm=1.0
     )
     loss = keras.losses.MeanAbsoluteError(reduction="mean_with_sample_weight")
-    return tracker, optimizer, {"corner_boxes": loss}
+    return tracker, optimizer, {"corner_boxes": loss}, None
 
 
 def paper_tracker(steps):
@@ -67,11 +67,11 @@ def paper_tracker(steps):
     stride = tf.random.uniform([2], 0.5, 1.0)
     tracker.cell.window_bias.assign(tf.concat([center, tf.ones([2]), stride], axis=0))
     optimizer = keras.optimizers.SGD(0.01, global_clipnorm=1.0)
-    return (
-        tracker,
-        optimizer,
-        {"glimpses": PixelLoss(reduction="mean_with_sample_weight")},
-    )
+    pixels = PixelLoss(reduction="mean_with_sample_weight")
+    # The paper's squared errors are summed over the numbers of a frame, as in the `mse`
+    # of its published code. Keras's are their mean.
+    loss_weights = {"glimpses": math.prod(GLIMPSE_SIZE)}
+    return tracker, optimizer, {"glimpses": pixels}, loss_weights
 
 
 # The recipe, its steps and the steps between its checkpoints.
@@ -94,10 +94,11 @@ def main(_):
         "seed": program.SEED.value,
     }
 
-    tracker, optimizer, loss = build(steps)
+    tracker, optimizer, loss, loss_weights = build(steps)
     tracker.compile(
         optimizer,
         loss,
+        loss_weights=loss_weights,
         weighted_metrics={
             "corner_boxes": ratm_tf.MeanIoU(),
             "boxes": ratm_tf.MeanIoU(),
