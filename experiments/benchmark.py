@@ -64,6 +64,9 @@ _SMALL = {"sigma": (1, 1), "stride": (2, 2)}
 _ALONE = {"settings": ("single",)}
 _MIDDLE_HD = {"center_x": (959.5, 959.5), "center_y": (539.5, 539.5)}
 _MIDDLE_4K = {"center_x": (1919.5, 1919.5), "center_y": (1079.5, 1079.5)}
+_CROWD = Case(
+    "crowd", _HD, (28, 28), (0, 1919), (0, 1079), (1, 2), (2, 4), windows=32, **_ALONE
+)
 CASES = {
     "A": Case("balls", (16, 20, 20, 1), (5, 5), (6, 14), (6, 14), (1, 2), (2.5, 4)),
     "B": Case(
@@ -72,17 +75,8 @@ CASES = {
     "C": Case("KTH", (16, 120, 160, 1), (28, 28), (60, 100), (45, 75), (1, 2), (2, 4)),
     "D": Case("HD", _HD, (64, 64), **_MIDDLE_HD, **_BIG, **_ALONE),
     "E": Case("4K", _4K, (28, 28), **_MIDDLE_4K, **_SMALL, **_ALONE),
-    "F": Case(
-        "crowd",
-        _HD,
-        (28, 28),
-        (0, 1919),
-        (0, 1079),
-        (1, 2),
-        (2, 4),
-        windows=32,
-        **_ALONE,
-    ),
+    "F": _CROWD,
+    "F1": dataclasses.replace(_CROWD, what="one of the crowd", windows=1),
     "D8": Case(
         "HD, uint8", _HD, (64, 64), **_MIDDLE_HD, **_BIG, **_ALONE, dtype="uint8"
     ),
