@@ -68,8 +68,8 @@ def paper_tracker(steps):
     tracker.cell.window_bias.assign(tf.concat([center, tf.ones([2]), stride], axis=0))
     optimizer = keras.optimizers.SGD(0.01, global_clipnorm=1.0)
     pixels = PixelLoss(reduction="mean_with_sample_weight")
-    # The paper's squared errors are summed over the numbers of a frame, as in the `mse`
-    # of its published code. Keras's are their mean.
+    # Squared errors add up over pixels, as in the `mse` of the paper's published code;
+    # Keras's losses are their mean.
     loss_weights = {"glimpses": math.prod(GLIMPSE_SIZE)}
     return tracker, optimizer, {"glimpses": pixels}, loss_weights
 

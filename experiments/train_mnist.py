@@ -26,10 +26,6 @@ TRAIN_FRAMES, TEST_FRAMES = 10, 30
 # drift: windows fly off beyond the ten frames of training.
 RECURRENT_SCALE = 0.9
 
-# The paper's squared errors are summed over the numbers of a frame, as in the `mse` of
-# its published code. Keras's are their mean: here is how many there are.
-OUTPUTS = {"boxes": 2, "class_probabilities": 10}
-
 flags.adopt_module_key_flags(program)
 _DIGITS = flags.DEFINE_integer(
     "digits", 1, "Digits in each sequence.", lower_bound=1, upper_bound=2
@@ -78,7 +74,8 @@ def paper_tracker(steps):
             "boxes": LocalizationLoss(FRAME_SIZE),
             "class_probabilities": keras.losses.MeanSquaredError(),
         },
-        loss_weights=OUTPUTS,
+        # Costs add up over the frames of a sequence; Keras's losses are their mean.
+        loss_weights={"boxes": TRAIN_FRAMES, "class_probabilities": TRAIN_FRAMES},
         metrics={
             "corner_boxes": ratm_tf.MeanIoU(),
             "boxes": ratm_tf.MeanIoU(),

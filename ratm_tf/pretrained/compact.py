@@ -16,8 +16,8 @@ _NEW_OPTIONS = {"input_axes", "output_axes", "quantization_config"}
 def save_compact(model, path):
     """Saves a model with its float32 weights rounded to float16.
 
-    Keras from 3.12 on can load it. Loaded by `keras.saving.load_model` it has float32 weights again, and computes in
-    float32.
+    Loaded by `keras.saving.load_model`, of Keras 3.12 or later, it has float32 weights
+    again, and computes in float32.
 
     Args:
         model: a built `keras.Model`. Its optimizer is saved, too: leave it uncompiled.

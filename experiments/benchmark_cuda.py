@@ -4,7 +4,7 @@ The peer is the plain formula by `torch.compile`: filter banks over all pixels a
 matrix products. It needs PyTorch and no TensorFlow. Build the program as it says
 itself; then, from the root of the repository:
 
-python tests/gpu/compare_torch.py /tmp/gaussian_glimpse_test
+python experiments/benchmark_cuda.py /tmp/gaussian_glimpse_test
 
 Prints a table of medians in microseconds, each launch with a cold L2 cache, with the
 time of as many bytes in a plain copy (bound), and a line of JSON.
