@@ -24,6 +24,8 @@ from ratm_tf.objectives import LocalizationLoss, PixelLoss
 
 _REPEATS = flags.DEFINE_integer("repeats", 15, "Interleaved repeats.", lower_bound=1)
 
+STEPS = 10  # Between two measurements, as many as Keras runs without Python.
+
 
 class Balls:
     """The model of the bouncing balls."""
@@ -65,8 +67,8 @@ def draw(model):
     return frames, boxes, patches, classes
 
 
-def keras_step(model, implementation):
-    """A training step of the package's tracker."""
+def keras_steps(model, implementation):
+    """Training steps of the package's tracker."""
     objectives = {}
     if model is Mnist:
         objectives["class_probabilities"] = ratm_tf.load_pretrained("mnist_cnn")
@@ -79,6 +81,7 @@ def keras_step(model, implementation):
         keras.optimizers.SGD(1e-3, momentum=0.9, global_clipnorm=1.0),
         loss=model.losses(),
         jit_compile=False,
+        steps_per_execution=STEPS,
     )
     frames, boxes, patches, classes = draw(model)
     labels = {"boxes": boxes, "glimpses": patches, "class_probabilities": classes}
@@ -88,8 +91,8 @@ def keras_step(model, implementation):
     return lambda: tracker.train_function(iterator)
 
 
-def torch_step(model, compiled):
-    """A training step of the same model in PyTorch."""
+def torch_steps(model, compiled):
+    """Training steps of the same model in PyTorch."""
     import torch
     from torch import nn
 
@@ -154,13 +157,14 @@ def torch_step(model, compiled):
 
     loss_of = torch.compile(loss_of, dynamic=False) if compiled else loss_of
 
-    def step():
-        optimizer.zero_grad()
-        loss_of(frames).backward()
-        nn.utils.clip_grad_norm_(learnt, 1.0)
-        optimizer.step()
+    def steps():
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            loss_of(frames).backward()
+            nn.utils.clip_grad_norm_(learnt, 1.0)
+            optimizer.step()
 
-    return step
+    return steps
 
 
 def interleaved(calls, repeats):
@@ -172,9 +176,8 @@ def interleaved(calls, repeats):
     for _ in range(repeats):
         for name, call in calls.items():
             started = time.perf_counter()
-            for _ in range(3):
-                call()
-            samples[name].append((time.perf_counter() - started) / 3)
+            call()
+            samples[name].append(time.perf_counter() - started)
     return {name: statistics.median(times) for name, times in samples.items()}
 
 
@@ -196,16 +199,16 @@ def main(_):
     report = {}
     for model in (Balls, Mnist):
         calls = {
-            "fused": keras_step(model, "auto"),
-            "tf": keras_step(model, "tf"),
+            "fused": keras_steps(model, "auto"),
+            "tf": keras_steps(model, "tf"),
         }
         if importlib.util.find_spec("torch"):
-            calls["torch eager"] = torch_step(model, compiled=False)
-            calls["torch compile"] = torch_step(model, compiled=True)
+            calls["torch eager"] = torch_steps(model, compiled=False)
+            calls["torch compile"] = torch_steps(model, compiled=True)
         seconds = interleaved(calls, _REPEATS.value)
         report[model.__name__] = {
             name: {
-                "milliseconds": round(1e3 * value, 2),
+                "milliseconds": round(1e3 * value / STEPS, 2),
                 "ratio to fused": round(value / seconds["fused"], 2),
             }
             for name, value in seconds.items()
