@@ -140,7 +140,7 @@ def array_from_json(name, value, dtype):
     """
     if dtype == tf.string:
         array = np.array(_as_bytes(name, value), object)
-        if not all(isinstance(element, bytes) for element in array.flat):
+        if not all(isinstance(element, bytes) for element in array.ravel()):
             raise invalid_argument(f'Lists of input "{name}" differ in length.')
         return array
     try:

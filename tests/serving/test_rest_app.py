@@ -157,7 +157,15 @@ VIDEO = FRAMES[:1].tolist()
             + "[" * 900
             + "]" * 900
             + "}",
-            "maximum recursion depth",
+            "",  # Too deep for Python to read, or for NumPy: it depends on the Python.
+        ),
+        (
+            '{"signature_name": "track_encoded", "inputs": '
+            + "[" * 40
+            + '"no"'
+            + "]" * 40
+            + "}",
+            "expected string of shape (None,",
         ),
         ([1], "Is not object"),
         ({}, "either 'inputs' or 'instances'"),
