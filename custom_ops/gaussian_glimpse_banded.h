@@ -31,8 +31,10 @@ struct Matrix {
 // Taps are summed by so many at a time, which keeps long sums accurate.
 constexpr int64_t kChunk = 32;
 
-// The vectors of a tile: as many as leave registers for the rest.
+// The vectors of a tile: as many as leave registers for the rest, where each of
+// them has a sum, or two.
 constexpr int kTileVectors = kVectorBytes == 64 ? 8 : 4;
+constexpr int kMaxTileVectors = 8;
 
 // Some neighbouring numbers of every row of a matrix, a constant number of
 // vectors. The last vector starts `last` numbers on, and its first `shared`
@@ -45,13 +47,14 @@ struct Tile {
 
 // Calls f(vectors, tile) for tiles that cover `length` numbers, at least a
 // vector of them.
-template <typename A, typename F>
+template <typename A, int kVectors, typename F>
 inline void ForTiles(int64_t length, F f) {
+  static_assert(kVectors <= kMaxTileVectors);
   constexpr int kCount = Lanes<A>::kCount;
-  constexpr int64_t kTile = kTileVectors * kCount;
+  constexpr int64_t kTile = kVectors * kCount;
   int64_t j = 0;
   for (; length - j >= kTile; j += kTile) {
-    f(std::integral_constant<int, kTileVectors>(), Tile{j, kTile - kCount, 0});
+    f(std::integral_constant<int, kVectors>(), Tile{j, kTile - kCount, 0});
   }
   if (j == length) return;
   const int64_t vectors = CeilDiv(length - j, kCount);
@@ -59,9 +62,9 @@ inline void ForTiles(int64_t length, F f) {
   const Tile tile = {begin, length - kCount - begin,
                      vectors * kCount - (length - j)};
   switch (vectors) {
-#define RATM_TILE(N)                           \
-  case N:                                      \
-    f(std::integral_constant<int, N>(), tile); \
+#define RATM_TILE(N)                                          \
+  case N:                                                     \
+    f(std::integral_constant<int, Min(N, kVectors)>(), tile); \
     break
     RATM_TILE(1);
     RATM_TILE(2);
@@ -94,6 +97,17 @@ template <int kVectors, int kSums, typename T, typename A>
   }
 }
 
+// Calls add(taps) for all taps, and what is to be done between two chunks.
+template <typename Add, typename Between>
+[[gnu::always_inline]] inline void InChunks(Range taps, Add add,
+                                            Between between) {
+  for (; taps.size() > kChunk; taps.begin += kChunk) {
+    add(Range{taps.begin, taps.begin + kChunk});
+    between();
+  }
+  add(taps);
+}
+
 // Rows i and i + 1 of the product below, over a tile; neighbours share most of
 // their taps, so each row of x is read once for both.
 template <int kVectors, typename T, typename A>
@@ -111,43 +125,50 @@ void MultiplyPair(const FilterBank<A>& bank, int64_t i,
   const Range b = pair ? bank.taps(row_b) : Range{a.end, a.end};
   const A* const weights_a = bank.row(kWeight, row_a) - a.begin;
   const A* const weights_b = bank.row(kWeight, pair ? row_b : row_a) - b.begin;
+  A* const out_a = product.row(row_a);
+  A* const out_b = product.row(row_b);
   V sum_a[kVectors] = {}, sum_b[kVectors] = {};
-  V total_a[kVectors] = {}, total_b[kVectors] = {};
-  const auto in_chunks = [&](int64_t begin, int64_t end, auto add) {
-    for (; end - begin > kChunk; begin += kChunk) {
-      add(Range{begin, begin + kChunk});
+  bool begun = false;
+  // GCC keeps the sums in registers only if all of this is one function.
+  const auto write = [&]() __attribute__((always_inline)) {
+    const auto at = [&](int v) { return v < kVectors - 1 ? v * kCount : last; };
+    if (begun) {
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) {
-        total_a[v] += sum_a[v];
-        total_b[v] += sum_b[v];
-        sum_a[v] = sum_b[v] = V{};
+        sum_a[v] += Load(out_a + at(v));
+        if (pair) sum_b[v] += Load(out_b + at(v));
       }
     }
-    add(Range{begin, end});
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      Store(out_a + at(v), sum_a[v]);
+      if (pair) Store(out_b + at(v), sum_b[v]);
+    }
   };
-  const auto add_a = [&](Range h) {
+  const auto begin_anew = [&]() __attribute__((always_inline)) {
+    write();
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) sum_a[v] = sum_b[v] = V{};
+    begun = true;
+  };
+  const auto add_a = [&](Range h) __attribute__((always_inline)) {
     AddTaps<kVectors, 1, T, A>(x, h, last, {weights_a}, {sum_a});
   };
-  const auto add_b = [&](Range h) {
+  const auto add_b = [&](Range h) __attribute__((always_inline)) {
     AddTaps<kVectors, 1, T, A>(x, h, last, {weights_b}, {sum_b});
   };
-  const auto add_both = [&](Range h) {
+  const auto add_both = [&](Range h) __attribute__((always_inline)) {
     AddTaps<kVectors, 2, T, A>(x, h, last, {weights_a, weights_b},
                                {sum_a, sum_b});
   };
-  in_chunks(a.begin, Min(a.end, b.begin), add_a);
-  in_chunks(b.begin, Min(a.end, b.end), add_both);
+  InChunks({a.begin, Min(a.end, b.begin)}, add_a, begin_anew);
+  InChunks({b.begin, Min(a.end, b.end)}, add_both, begin_anew);
   if (a.end > b.end) {
-    in_chunks(b.end, a.end, add_a);
+    InChunks({b.end, a.end}, add_a, begin_anew);
   } else {
-    in_chunks(Max(a.end, b.begin), b.end, add_b);
+    InChunks({Max(a.end, b.begin), b.end}, add_b, begin_anew);
   }
-#pragma GCC unroll 8
-  for (int v = 0; v < kVectors; ++v) {
-    const int64_t at = v < kVectors - 1 ? v * kCount : last;
-    Store(product.row(row_a) + at, total_a[v] + sum_a[v]);
-    if (pair) Store(product.row(row_b) + at, total_b[v] + sum_b[v]);
-  }
+  write();
 }
 
 // product[i] = sum over h of F[i, h] x[h], over rows of `length` numbers, at
@@ -155,7 +176,7 @@ void MultiplyPair(const FilterBank<A>& bank, int64_t i,
 template <typename T, typename A>
 void Multiply(const FilterBank<A>& bank, const Matrix<const T>& x,
               int64_t length, const Matrix<A>& product) {
-  ForTiles<A>(length, [&](auto vectors, const Tile& tile) {
+  ForTiles<A, kTileVectors>(length, [&](auto vectors, const Tile& tile) {
     for (int64_t i = 0; i < bank.size(); i += 2) {
       MultiplyPair<decltype(vectors)::value>(
           bank, i, x.from(tile.begin), tile.last, product.from(tile.begin));
@@ -172,7 +193,7 @@ void MultiplyTransposed(const FilterBank<A>& bank, Range pixels,
   const int64_t rows = bank.size();
   const bool ascending = bank.taps(0).begin <= bank.taps(rows - 1).begin;
   const auto row_at = [&](int64_t k) { return ascending ? k : rows - 1 - k; };
-  ForTiles<A>(length, [&](auto vectors, const Tile& tile) {
+  ForTiles<A, kTileVectors>(length, [&](auto vectors, const Tile& tile) {
     constexpr int kVectors = decltype(vectors)::value;
     int64_t begin = 0, end = 0;  // The rows that may see h.
     for (int64_t h = pixels.begin; h < pixels.end; ++h) {
@@ -211,7 +232,7 @@ void Contract(const FilterBank<A>& bank, const Matrix<const A>& grad,
   typedef Vector<A> V;
   typedef FilterBank<A> Bank;
   constexpr int kCount = Lanes<A>::kCount;
-  ForTiles<A>(length, [&](auto vectors, const Tile& tile) {
+  ForTiles<A, kMaxTileVectors>(length, [&](auto vectors, const Tile& tile) {
     constexpr int kVectors = decltype(vectors)::value;
     const V unshared =
         LaneNumbers<A>::All() >= static_cast<A>(tile.shared) ? V{} + A{1} : V{};
@@ -227,13 +248,21 @@ void Contract(const FilterBank<A>& bank, const Matrix<const A>& grad,
       const A* weights_by_mu = bank.row(Bank::kByMu, i);
       const A* weights_by_sigma = bank.row(Bank::kBySigma, i);
       const T* row = x.row(taps.begin) + tile.begin;
-      V sum_by_mu = {}, sum_by_sigma = {};
-      for (int64_t k = 0; k < taps.size(); ++k, row += x.stride) {
-        V product = row_grad[kVectors - 1] * Load(row + tile.last);
+      const auto inner_product = [&](const T* numbers) {
+        V product = row_grad[kVectors - 1] * Load(numbers + tile.last);
 #pragma GCC unroll 8
         for (int v = 0; v < kVectors - 1; ++v) {
-          product += row_grad[v] * Load(row + v * kCount);
+          product += row_grad[v] * Load(numbers + v * kCount);
         }
+        return product;
+      };
+      // The weights sum to zero: what all products share would add rounding
+      // errors and nothing else.
+      const V level = inner_product(row);
+      V sum_by_mu = {}, sum_by_sigma = {};
+      for (int64_t k = 1; k < taps.size(); ++k) {
+        row += x.stride;
+        const V product = inner_product(row) - level;
         sum_by_mu += weights_by_mu[k] * product;
         sum_by_sigma += weights_by_sigma[k] * product;
       }

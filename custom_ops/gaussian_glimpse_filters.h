@@ -77,7 +77,8 @@ class FilterBank {
     }
     // One step for all rows, then the next: a processor that looks ahead works
     // on several rows at a time.
-    for (int64_t i = 0; i < size; ++i) Exponentiate(i);
+    for (int64_t i = 0; i < size; ++i) WriteExponents(i);
+    Exponentiate();
     for (int64_t i = 0; i < size; ++i) {
       if (derivatives) {
         Differentiate(i);
@@ -130,11 +131,18 @@ class FilterBank {
     above_.Resize(size_);
     const double last = axis.length - 1;
     const double reach = sigmas * sigma_;
+    const double center = axis.center;
+    const double stride = axis.stride;
     const double first_step = first - 0.5 * (axis.size - 1);
-    // Without a branch or a call, so that it is compiled to vectors.
-    for (int64_t i = 0; i < size_; ++i) {
-      const double step = first_step + static_cast<double>(i);
-      const double mu = Clip(axis.center + step * axis.stride, -1e100, 1e100);
+    const int32_t size = static_cast<int32_t>(size_);
+    double* const nearest_of = &nearest_[0];
+    double* const offset_of = &offset_of_mu_[0];
+    double* const below = &below_[0];
+    double* const above = &above_[0];
+    // Compiled to vectors: without a branch or a call, from variables that the
+    // results cannot overlap, and a number that converts to double by vectors.
+    for (int32_t i = 0; i < size; ++i) {
+      const double mu = Clip(center + (first_step + i) * stride, -1e100, 1e100);
       const double nearest = nearbyint(Clip(mu, 0, last));
       const double offset = nearest - mu;
       const double distance = fabs(offset);
@@ -142,10 +150,10 @@ class FilterBank {
       const double radius = sqrt(distance * distance + reach * reach);
       const double outer = radius + distance;
       const double inner = reach * (reach / outer);
-      nearest_[i] = nearest;
-      offset_of_mu_[i] = offset;
-      below_[i] = floor(Min(offset < 0 ? inner : outer, nearest));
-      above_[i] = floor(Min(offset < 0 ? outer : inner, last - nearest));
+      nearest_of[i] = nearest;
+      offset_of[i] = offset;
+      below[i] = floor(Min(offset < 0 ? inner : outer, nearest));
+      above[i] = floor(Min(offset < 0 ? outer : inner, last - nearest));
     }
     support_ = {axis.length, 0};
     numbers_ = 0;
@@ -165,8 +173,9 @@ class FilterBank {
     }
   }
 
-  // Writes the weights of a row, not normalised: the nearest pixel weighs one.
-  void Exponentiate(int64_t i) {
+  // Writes the exponents of the weights of a row, not normalised: the nearest
+  // pixel weighs one.
+  void WriteExponents(int64_t i) {
     typedef Vector<A> V;
     const Exponent e = exponents_[i];
     const A scale = static_cast<A>(-0.5 / (sigma_ * sigma_));
@@ -175,8 +184,27 @@ class FilterBank {
       const V t = e.T(k);
       V exponent = e.Q(t) * scale;
       exponent = exponent > A{-60} ? exponent : V{} - A{60};
-      Store(weight + k, t < e.past_tap ? Exp(exponent) : V{});
+      Store(weight + k,
+            t < e.past_tap ? exponent : V{} + Lanes<A>::kExponentOfZero);
     }
+  }
+
+  // Turns exponents into weights, several vectors at a time, as each is a long
+  // chain of dependent instructions.
+  void Exponentiate() {
+    constexpr int kVectors = 4;
+    A* weight = &filters_[kWeight][0];
+    int64_t k = 0;
+    for (; k + kVectors * kCount <= numbers_; k += kVectors * kCount) {
+      Vector<A> v[kVectors];
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) v[j] = Load(weight + k + j * kCount);
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) v[j] = Exp(v[j]);
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) Store(weight + k + j * kCount, v[j]);
+    }
+    for (; k < numbers_; k += kCount) Store(weight + k, Exp(Load(weight + k)));
   }
 
   void Normalise(int64_t i) {

@@ -46,6 +46,7 @@ struct Lanes<float> {
   static constexpr double kReach = 5.5;
   static constexpr double kDerivativeReach = 6;
   static constexpr double kMaxOffset = 1e30;
+  static constexpr float kExponentOfZero = -88.03f;
 };
 
 template <>
@@ -56,18 +57,19 @@ struct Lanes<double> {
   static constexpr double kReach = 9;
   static constexpr double kDerivativeReach = 9;
   static constexpr double kMaxOffset = 1e100;
+  static constexpr double kExponentOfZero = -709.09;
 };
 
 template <typename A>
 using Vector = typename Lanes<A>::Vector;
 
 template <typename T>
-inline T Min(T a, T b) {
+constexpr T Min(T a, T b) {
   return b < a ? b : a;
 }
 
 template <typename T>
-inline T Max(T a, T b) {
+constexpr T Max(T a, T b) {
   return a < b ? b : a;
 }
 
@@ -241,9 +243,8 @@ inline void StoreLanes(T* x, Vector<A> v, int64_t count) {
   for (int64_t i = 0; i < count; ++i) FromCompute(lanes[i], x + i);
 }
 
-// Vectors of the numbers of lanes. Those of TransposeSquare deal out the first
-// half of the lanes of two vectors, or the second, alternately. Lists of
-// constants, because compilers do not see through loops over lanes.
+// Vectors of the numbers of lanes, for shuffles. Lists of constants, because
+// compilers do not see through loops over lanes.
 template <typename A,
           typename Sequence = std::make_integer_sequence<int, Lanes<A>::kCount>>
 struct LaneNumbers;
@@ -252,13 +253,26 @@ template <typename A, int... l>
 struct LaneNumbers<A, std::integer_sequence<int, l...>> {
   typedef typename Lanes<A>::Bits Bits;
   static constexpr int kCount = Lanes<A>::kCount;
+  static constexpr int kPiece = 16 / sizeof(A);
 
   static Vector<A> All() { return Vector<A>{A{l}...}; }
   static Bits Flipped(int bit) { return Bits{l...} ^ bit; }
-  static Bits DealtLow() { return Bits{(l / 2 + l % 2 * kCount)...}; }
-  static Bits DealtHigh() {
-    return Bits{((kCount + l) / 2 + l % 2 * kCount)...};
+
+  // Of two vectors, the lanes without a bit, or those with it.
+  template <int bit>
+  static Bits Without() {
+    return Bits{(l & bit ? kCount + l - bit : l)...};
   }
+  template <int bit>
+  static Bits With() {
+    return Bits{(l & bit ? kCount + l : l + bit)...};
+  }
+
+  // The first half of each 16 bytes of two vectors, or the second, alternately.
+  static Bits DealtLow() {
+    return Bits{(l / kPiece * kPiece + l % kPiece / 2 + l % 2 * kCount)...};
+  }
+  static Bits DealtHigh() { return DealtLow() + kPiece / 2; }
 };
 
 // Lane l of the result is lane from[l] of a, or of b from kCount on.
@@ -287,7 +301,8 @@ inline Vector<A> SumLanes(Vector<A> v) {
   return v;
 }
 
-// exp(x) for x in [-80, 0], to within two units in the last place.
+// exp(x) for x in [-80, 0], to within two units in the last place; and zero for
+// kExponentOfZero, whose power of two is below those of normal numbers.
 
 inline Vector<float> Exp(Vector<float> x) {
   const float magic = 0x1.8p23f;  // Adding it rounds to the nearest integer.
@@ -323,20 +338,37 @@ inline Vector<double> Exp(Vector<double> x) {
   return y * BitCast<Vector<double>>((exponent + 1023) << 52);
 }
 
-// Transposes a square of vectors: each round deals the first half of them and
-// the second out alternately, lane by lane.
+// Swaps pieces of `step` lanes across the diagonal of a square of vectors.
+template <typename A, int step>
+inline void SwapPieces(Vector<A> (&v)[Lanes<A>::kCount]) {
+  constexpr int kCount = Lanes<A>::kCount;
+#pragma GCC unroll 16
+  for (int i = 0; i < kCount; ++i) {
+    if (i & step) continue;
+    const Vector<A> a = v[i], b = v[i + step];
+    v[i] = Shuffle<A>(a, b, LaneNumbers<A>::template Without<step>());
+    v[i + step] = Shuffle<A>(a, b, LaneNumbers<A>::template With<step>());
+  }
+}
+
+// Transposes a square of vectors: first its squares of 16 bytes, as few
+// instructions cross their borders and those are slow; then, within these, each
+// round deals the first half of the vectors and the second out alternately.
 template <typename A>
 inline void TransposeSquare(Vector<A> (&v)[Lanes<A>::kCount]) {
   constexpr int kCount = Lanes<A>::kCount;
-  const auto low = LaneNumbers<A>::DealtLow();
-  const auto high = LaneNumbers<A>::DealtHigh();
-#pragma GCC unroll 4
-  for (int round = 1; round < kCount; round *= 2) {
+  constexpr int kPiece = LaneNumbers<A>::kPiece;
+  if constexpr (kCount > 2 * kPiece) SwapPieces<A, 2 * kPiece>(v);
+  if constexpr (kCount > kPiece) SwapPieces<A, kPiece>(v);
+#pragma GCC unroll 2
+  for (int round = 1; round < kPiece; round *= 2) {
     Vector<A> dealt[kCount];
-#pragma GCC unroll 16
+#pragma GCC unroll 8
     for (int i = 0; i < kCount / 2; ++i) {
-      dealt[2 * i] = Shuffle<A>(v[i], v[i + kCount / 2], low);
-      dealt[2 * i + 1] = Shuffle<A>(v[i], v[i + kCount / 2], high);
+      const int row = i / (kPiece / 2) * kPiece + i % (kPiece / 2);
+      const Vector<A> a = v[row], b = v[row + kPiece / 2];
+      dealt[2 * i] = Shuffle<A>(a, b, LaneNumbers<A>::DealtLow());
+      dealt[2 * i + 1] = Shuffle<A>(a, b, LaneNumbers<A>::DealtHigh());
     }
 #pragma GCC unroll 16
     for (int i = 0; i < kCount; ++i) v[i] = dealt[i];
