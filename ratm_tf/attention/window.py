@@ -13,8 +13,9 @@ import math
 
 import tensorflow as tf
 
-# Of the six numbers of a window, those that may be negative.
-_IS_CENTER = [True, True, False, False, False, False]
+# Of the six numbers of a window, those that may be negative, and the others.
+_CENTERS = [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+_MAGNITUDES = [0.0, 0.0, 1.0, 1.0, 1.0, 1.0]
 
 
 def _as_xy(size):
@@ -60,10 +61,22 @@ def window_from_activations(activations, frame_size, glimpse_size, min_sigma=0.0
     scale = tf.concat(
         [frame_span / 2.0, tf.ones_like(frame_span), frame_span / grid_span], axis=-1
     )
-    activations = tf.cast(activations, tf.float32)
-    magnitudes = tf.where(_IS_CENTER, activations + 1.0, tf.abs(activations))
+    return _window(tf.cast(activations, tf.float32), scale, float(min_sigma))
+
+
+# In a recurrent network this runs at every step. The gradients that TensorFlow takes of
+# its parts, selections with broadcasting, last longer than a small glimpse.
+@tf.custom_gradient
+def _window(activations, scale, min_sigma):
+    slope = tf.sign(activations) * _MAGNITUDES + _CENTERS
+    magnitudes = activations * slope + _CENTERS
     floor = [-math.inf, -math.inf, min_sigma, min_sigma, 0.0, 0.0]
-    return scale * tf.maximum(magnitudes, floor)
+
+    def gradient(upstream):
+        seen = tf.cast(magnitudes >= floor, tf.float32)
+        return upstream * slope * seen * scale, None, None
+
+    return tf.maximum(magnitudes, floor) * scale, gradient
 
 
 def activations_from_window(window, frame_size, glimpse_size):

@@ -39,6 +39,34 @@ def test_min_sigma_is_a_floor():
     np.testing.assert_allclose(window[2:4], [0.5, 3.0])
 
 
+def test_gradient_is_that_of_the_scaling():
+    a = activations(count=50)
+    upstream = activations(count=50, seed=1)
+
+    def scaled(a):
+        window = w.window_from_activations(a, FRAME, GLIMPSE, 0.5)
+        return tf.reduce_sum(upstream * window)
+
+    variable = tf.Variable(a)
+    with tf.GradientTape() as tape:
+        total = scaled(variable)
+    slope = np.where(a < 0, -1, 1) * ((abs(a) >= 0.5) | ([False] * 4 + [True] * 2))
+    slope[:, :2] = 1
+    expected = upstream * slope * [40, 20, 1, 1, 10, 10]
+    np.testing.assert_allclose(tape.gradient(total, variable), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_stays_so_and_alone(number, value):
+    a = activations(count=1)[0]
+    expected = w.window_from_activations(a, FRAME, GLIMPSE).numpy()
+    a[number] = value
+    window = w.window_from_activations(a, FRAME, GLIMPSE).numpy()
+    expected[number] = value if number < 2 else abs(value)
+    np.testing.assert_array_equal(window, expected)
+
+
 def test_activations_invert_the_scaling():
     a = activations()
     a[:, 2:] = abs(a[:, 2:])
