@@ -78,14 +78,39 @@ inline void ForTiles(int64_t length, F f) {
   }
 }
 
+// The tile of some rows of x as the type of the sums, in `buffer` if it is not:
+// many filters see a number, and it is converted once.
+template <int kVectors, typename T, typename A>
+Matrix<const A> Converted(const Matrix<const T>& x, Range rows,
+                          const Tile& tile, Buffer<A>* buffer) {
+  if constexpr (std::is_same_v<T, A>) {
+    return x.from(tile.begin);
+  } else {
+    constexpr int kCount = Lanes<A>::kCount;
+    constexpr int64_t kStride = kVectors * kCount;
+    A* to = buffer->Resize(rows.size() * kStride);
+    const T* from = x.row(rows.begin) + tile.begin;
+    for (int64_t h = rows.begin; h < rows.end; ++h) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        const int64_t at = v < kVectors - 1 ? v * kCount : tile.last;
+        Store(to + at, Load(from + at));
+      }
+      to += kStride;
+      from += x.stride;
+    }
+    return {&(*buffer)[0], rows.begin, kStride};
+  }
+}
+
 // Adds the rows `taps` of x, times the weights of each sum, to the sums.
-template <int kVectors, int kSums, typename T, typename A>
-[[gnu::always_inline]] inline void AddTaps(const Matrix<const T>& x, Range taps,
+template <int kVectors, int kSums, typename A>
+[[gnu::always_inline]] inline void AddTaps(const Matrix<const A>& x, Range taps,
                                            int64_t last,
                                            const A* const (&weights)[kSums],
                                            Vector<A>(*const (&sums)[kSums])) {
   constexpr int kCount = Lanes<A>::kCount;
-  const T* row = x.row(taps.begin);
+  const A* row = x.row(taps.begin);
   for (int64_t h = taps.begin; h < taps.end; ++h, row += x.stride) {
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
@@ -110,9 +135,9 @@ template <typename Add, typename Between>
 
 // Rows i and i + 1 of the product below, over a tile; neighbours share most of
 // their taps, so each row of x is read once for both.
-template <int kVectors, typename T, typename A>
+template <int kVectors, typename A>
 void MultiplyPair(const FilterBank<A>& bank, int64_t i,
-                  const Matrix<const T>& x, int64_t last,
+                  const Matrix<const A>& x, int64_t last,
                   const Matrix<A>& product) {
   typedef Vector<A> V;
   constexpr int kCount = Lanes<A>::kCount;
@@ -152,14 +177,13 @@ void MultiplyPair(const FilterBank<A>& bank, int64_t i,
     begun = true;
   };
   const auto add_a = [&](Range h) __attribute__((always_inline)) {
-    AddTaps<kVectors, 1, T, A>(x, h, last, {weights_a}, {sum_a});
+    AddTaps<kVectors, 1, A>(x, h, last, {weights_a}, {sum_a});
   };
   const auto add_b = [&](Range h) __attribute__((always_inline)) {
-    AddTaps<kVectors, 1, T, A>(x, h, last, {weights_b}, {sum_b});
+    AddTaps<kVectors, 1, A>(x, h, last, {weights_b}, {sum_b});
   };
   const auto add_both = [&](Range h) __attribute__((always_inline)) {
-    AddTaps<kVectors, 2, T, A>(x, h, last, {weights_a, weights_b},
-                               {sum_a, sum_b});
+    AddTaps<kVectors, 2, A>(x, h, last, {weights_a, weights_b}, {sum_a, sum_b});
   };
   InChunks({a.begin, Min(a.end, b.begin)}, add_a, begin_anew);
   InChunks({b.begin, Min(a.end, b.end)}, add_both, begin_anew);
@@ -175,11 +199,14 @@ void MultiplyPair(const FilterBank<A>& bank, int64_t i,
 // least a vector of them.
 template <typename T, typename A>
 void Multiply(const FilterBank<A>& bank, const Matrix<const T>& x,
-              int64_t length, const Matrix<A>& product) {
+              int64_t length, const Matrix<A>& product, Buffer<A>* buffer) {
   ForTiles<A, kTileVectors>(length, [&](auto vectors, const Tile& tile) {
+    constexpr int kVectors = decltype(vectors)::value;
+    const Matrix<const A> numbers =
+        Converted<kVectors>(x, bank.support(), tile, buffer);
     for (int64_t i = 0; i < bank.size(); i += 2) {
-      MultiplyPair<decltype(vectors)::value>(
-          bank, i, x.from(tile.begin), tile.last, product.from(tile.begin));
+      MultiplyPair<kVectors>(bank, i, numbers, tile.last,
+                             product.from(tile.begin));
     }
   });
 }
@@ -228,7 +255,7 @@ void MultiplyTransposed(const FilterBank<A>& bank, Range pixels,
 template <typename T, typename A>
 void Contract(const FilterBank<A>& bank, const Matrix<const A>& grad,
               const Matrix<const T>& x, int64_t length, double* by_mu,
-              double* by_sigma) {
+              double* by_sigma, Buffer<A>* buffer) {
   typedef Vector<A> V;
   typedef FilterBank<A> Bank;
   constexpr int kCount = Lanes<A>::kCount;
@@ -236,6 +263,8 @@ void Contract(const FilterBank<A>& bank, const Matrix<const A>& grad,
     constexpr int kVectors = decltype(vectors)::value;
     const V unshared =
         LaneNumbers<A>::All() >= static_cast<A>(tile.shared) ? V{} + A{1} : V{};
+    const Matrix<const A> numbers =
+        Converted<kVectors>(x, bank.support(), tile, buffer);
     for (int64_t i = 0; i < bank.size(); ++i) {
       V row_grad[kVectors];
 #pragma GCC unroll 8
@@ -247,12 +276,12 @@ void Contract(const FilterBank<A>& bank, const Matrix<const A>& grad,
       const Range taps = bank.taps(i);
       const A* weights_by_mu = bank.row(Bank::kByMu, i);
       const A* weights_by_sigma = bank.row(Bank::kBySigma, i);
-      const T* row = x.row(taps.begin) + tile.begin;
-      const auto inner_product = [&](const T* numbers) {
-        V product = row_grad[kVectors - 1] * Load(numbers + tile.last);
+      const A* row = numbers.row(taps.begin);
+      const auto inner_product = [&](const A* from) {
+        V product = row_grad[kVectors - 1] * Load(from + tile.last);
 #pragma GCC unroll 8
         for (int v = 0; v < kVectors - 1; ++v) {
-          product += row_grad[v] * Load(numbers + v * kCount);
+          product += row_grad[v] * Load(from + v * kCount);
         }
         return product;
       };
@@ -261,7 +290,7 @@ void Contract(const FilterBank<A>& bank, const Matrix<const A>& grad,
       const V level = inner_product(row);
       V sum_by_mu = {}, sum_by_sigma = {};
       for (int64_t k = 1; k < taps.size(); ++k) {
-        row += x.stride;
+        row += numbers.stride;
         const V product = inner_product(row) - level;
         sum_by_mu += weights_by_mu[k] * product;
         sum_by_sigma += weights_by_sigma[k] * product;

@@ -132,7 +132,7 @@ class Passes {
     A* lines = lines_.Resize(size * line_stride_);
     pixels_.Visit([&](const auto& image) {
       Multiply(rows_, image, pixels_.length(),
-               Matrix<A>{lines, 0, line_stride_});
+               Matrix<A>{lines, 0, line_stride_}, &converted_);
     });
     A* across = lines_across_.Resize(pixels_.size() * lanes_);
     Transpose<true>(lines + pixels_.begin(), line_stride_, size, pixels_.size(),
@@ -144,7 +144,7 @@ class Passes {
     const int64_t row_size = shape_.columns * shape_.channels;
     A* across = glimpse_across_.Resize(row_size * lanes_);
     Multiply(columns_, LinesAcross(), column_stride(),
-             Matrix<A>{across, 0, column_stride()});
+             Matrix<A>{across, 0, column_stride()}, &converted_);
     Transpose<false>(across, lanes_, row_size, rows_.size(), glimpse, row_size);
   }
 
@@ -160,7 +160,7 @@ class Passes {
     double* by_sigma =
         by_sigma_.ResizeZeroed(Max(rows_.size(), columns_.size()));
     Contract(columns_, grad_across, LinesAcross(), column_stride(), by_mu,
-             by_sigma);
+             by_sigma, &converted_);
     AddAxis(by_mu, by_sigma, x_, 0, columns_.size(), &sum[kCenterX],
             &sum[kSigmaX], &sum[kStrideX]);
 
@@ -170,7 +170,7 @@ class Passes {
     const A* grad_lines = GradLines(grad_across);
     pixels_.Visit([&](const auto& image) {
       Contract(rows_, Matrix<const A>{grad_lines, 0, line_stride_}, image,
-               pixels_.length(), by_mu, by_sigma);
+               pixels_.length(), by_mu, by_sigma, &converted_);
     });
     AddAxis(by_mu, by_sigma, y_, first_, rows_.size(), &sum[kCenterY],
             &sum[kSigmaY], &sum[kStrideY]);
@@ -204,6 +204,7 @@ class Passes {
   Axis x_, y_;
   FilterBank<A> columns_, rows_;
   Pixels<T> pixels_;
+  Buffer<A> converted_;
   Buffer<A> lines_, lines_across_, glimpse_across_, grad_lines_across_;
   Buffer<double> by_mu_, by_sigma_;
 };
