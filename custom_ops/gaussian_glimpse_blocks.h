@@ -39,6 +39,8 @@ constexpr int kLinesBytes = 12 << 10;
 constexpr int kRowGroup = 4;
 // Pixels between the taps of two columns are read too if no more than these.
 constexpr int64_t kMaxGap = 32;
+// The pixels of a tile's level, on each axis.
+constexpr int kLevelSide = 4;
 // A tile of an image: so many rows, of a number for each thread.
 constexpr int kImageRows = 32;
 
@@ -117,7 +119,9 @@ struct Tile {
 
 // The lines of a tile: the image rows summed up by kFilters filters for each
 // glimpse row (F_Y and, of three, its derivatives), over the pixels that its
-// columns see, so many numbers at a time.
+// columns see, so many numbers at a time. Of three, they are those of the image
+// less a level near its mean: the derivatives of both banks sum to zero, so
+// that it would add rounding errors and nothing else.
 template <typename A, int kFilters>
 struct Lines {
   static constexpr int kNumbers =
@@ -127,6 +131,7 @@ struct Lines {
   Filter<A> filters[kTileRows + kTileSide];  // Of rows, then of columns.
   Moments<kFilters> moments[kTileRows + kTileSide];
   alignas(16) A weights[kTaps][kFilters][kTileRows];
+  A level[kTileSide];  // By channel.
   A numbers[kFilters][kTileRows][kNumbers];
 
   // Calls use(thread, i, number, pixels) for the numbers of the tile, for
@@ -148,6 +153,11 @@ struct Lines {
     const Bank<A> rows = {filters, tile.rows, y_axis.stride < 0};
     const Bank<A> columns = {filters + tile.rows, tile.columns,
                              x_axis.stride < 0};
+    if constexpr (kFilters > 1) {
+      block.Phase([&](int thread) {
+        SetLevel(thread, shape, tile, image, rows.support(), columns.support());
+      });
+    }
     const auto next_pixels = [&](int64_t begin) {
       return columns.NextRun(begin, kNumbers / tile.channels, kMaxGap);
     };
@@ -181,6 +191,29 @@ struct Lines {
   }
 
  private:
+  // The mean of some pixels under the window.
+  template <typename T>
+  RATM_DEVICE void SetLevel(int thread, const GlimpseShape& shape,
+                            const Tile& tile, const T* image, Range rows,
+                            Range columns) {
+    const auto pixel = [](Range range, int i) {
+      return range.begin + range.size() * (2 * i + 1) / (2 * kLevelSide);
+    };
+    for (int c = thread; c < tile.channels; c += kThreads) {
+      A sum = 0;
+      RATM_UNROLL(kLevelSide)
+      for (int i = 0; i < kLevelSide; ++i) {
+        const T* row = image + (pixel(rows, i) * shape.width * shape.channels +
+                                tile.channel + c);
+        RATM_UNROLL(kLevelSide)
+        for (int j = 0; j < kLevelSide; ++j) {
+          sum += static_cast<A>(row[pixel(columns, j) * shape.channels]);
+        }
+      }
+      level[c] = sum / (kLevelSide * kLevelSide);
+    }
+  }
+
   RATM_DEVICE void Weigh(int thread, const Tile& tile, Range taps) {
     for (int item = thread; item < taps.size() * kTileRows; item += kThreads) {
       const int i = item % kTileRows;
@@ -212,9 +245,11 @@ struct Lines {
                    (pixels.begin + number / tile.channels) * shape.channels +
                    tile.channel + number % tile.channels;
       A sums[kFilters][kTileRows] = {};
+      A base = 0;
+      if constexpr (kFilters > 1) base = level[number % tile.channels];
       RATM_UNROLL(8)
       for (int h = 0; h < height; ++h) {
-        const A pixel = static_cast<A>(x[h * row_stride]);
+        const A pixel = static_cast<A>(x[h * row_stride]) - base;
         RATM_UNROLL(kFilters)
         for (int f = 0; f < kFilters; ++f) {
           RATM_UNROLL(kTileRows)

@@ -297,10 +297,10 @@ int main(int argc, char** argv) {
   const bool quick = argc > 1 && std::strcmp(argv[1], "--quick") == 0;
   bool passed = true;
   for (const Case& test : cases::Cases()) {
-    passed &= Check<uint8_t>("uint8", test, 1e-6, 0, 5e-6);
-    passed &= Check<__nv_bfloat16>("bfloat16", test, 4e-3, 4e-3, 5e-6);
-    passed &= Check<__half>("half", test, 5e-4, 5e-4, 5e-6);
-    passed &= Check<float>("float", test, 1e-6, 2e-6, 5e-6);
+    passed &= Check<uint8_t>("uint8", test, 1e-6, 0, 3e-6);
+    passed &= Check<__nv_bfloat16>("bfloat16", test, 4e-3, 4e-3, 3e-6);
+    passed &= Check<__half>("half", test, 5e-4, 5e-4, 3e-6);
+    passed &= Check<float>("float", test, 1e-6, 2e-6, 3e-6);
     passed &= Check<double>("double", test, 1e-12, 1e-12, 1e-12);
   }
   std::puts(passed ? "passed" : "failed");

@@ -121,8 +121,8 @@ bool Check(const char* type, const Case& test, double for_glimpses,
 int main() {
   bool passed = true;
   for (const Case& test : cases::Cases()) {
-    passed &= Check<uint8_t>("uint8", test, 1e-6, 0, 5e-6);
-    passed &= Check<float>("float", test, 1e-6, 2e-6, 5e-6);
+    passed &= Check<uint8_t>("uint8", test, 1e-6, 0, 3e-6);
+    passed &= Check<float>("float", test, 1e-6, 2e-6, 3e-6);
     passed &= Check<double>("double", test, 1e-12, 1e-12, 1e-12);
   }
   std::puts(passed ? "passed" : "failed");
