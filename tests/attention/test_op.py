@@ -119,6 +119,18 @@ def test_agrees_with_the_reference_for_windows(implementation, kind, dtype):
         check(images, window, size, implementation)
 
 
+@pytest.mark.parametrize("dtype", [tf.uint8, tf.float32], ids=lambda d: d.name)
+def test_level_of_images_adds_no_error_to_the_window_gradient(fused, dtype):
+    images = random_images([1, 350, 360, 3], dtype)
+    window = tf.constant([[[179.5, 174.5, 2.5, 2.5, 5, 5]]])
+    grad = tf.ones([1, 1, 64, 64, 3])
+    actual = fused.ratm_gaussian_glimpse_grad_window(
+        images=images, window=window, grad=grad
+    )
+    _, expected = reference.gradients(images, window.numpy(), grad)
+    assert_close(actual, expected, 3e-6)
+
+
 def test_half_pixel_ties_of_sharp_windows(implementation):
     images = random_images([1, 9, 9, 1], tf.float64)
     window = tf.constant([[[3.5, 4.5, 0.02, 0.05, 1.0, 1.0]]], tf.float64)
