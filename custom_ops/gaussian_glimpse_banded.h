@@ -88,7 +88,8 @@ Matrix<const A> Converted(const Matrix<const T>& x, Range rows,
   } else {
     constexpr int kCount = Lanes<A>::kCount;
     constexpr int64_t kStride = kVectors * kCount;
-    A* to = buffer->Resize(rows.size() * kStride);
+    A* const converted = buffer->Resize(rows.size() * kStride);
+    A* to = converted;
     const T* from = x.row(rows.begin) + tile.begin;
     for (int64_t h = rows.begin; h < rows.end; ++h) {
 #pragma GCC unroll 8
@@ -99,7 +100,7 @@ Matrix<const A> Converted(const Matrix<const T>& x, Range rows,
       to += kStride;
       from += x.stride;
     }
-    return {&(*buffer)[0], rows.begin, kStride};
+    return {converted, rows.begin, kStride};
   }
 }
 

@@ -61,22 +61,22 @@ def window_from_activations(activations, frame_size, glimpse_size, min_sigma=0.0
     scale = tf.concat(
         [frame_span / 2.0, tf.ones_like(frame_span), frame_span / grid_span], axis=-1
     )
-    return _window(tf.cast(activations, tf.float32), scale, float(min_sigma))
-
-
-# In a recurrent network this runs at every step. The gradients that TensorFlow takes of
-# its parts, selections with broadcasting, last longer than a small glimpse.
-@tf.custom_gradient
-def _window(activations, scale, min_sigma):
-    slope = tf.sign(activations) * _MAGNITUDES + _CENTERS
-    magnitudes = activations * slope + _CENTERS
     floor = [-math.inf, -math.inf, min_sigma, min_sigma, 0.0, 0.0]
 
-    def gradient(upstream):
-        seen = tf.cast(magnitudes >= floor, tf.float32)
-        return upstream * slope * seen * scale, None, None
+    # In a recurrent network this runs at every step. The gradients that TensorFlow
+    # takes of its parts, selections with broadcasting, outlast a small glimpse.
+    @tf.custom_gradient
+    def scaled(activations):
+        slope = tf.sign(activations) * _MAGNITUDES + _CENTERS
+        magnitudes = activations * slope + _CENTERS
 
-    return tf.maximum(magnitudes, floor) * scale, gradient
+        def gradient(upstream):
+            seen = tf.cast(magnitudes >= floor, tf.float32)
+            return upstream * slope * seen * scale
+
+        return tf.maximum(magnitudes, floor) * scale, gradient
+
+    return scaled(tf.cast(activations, tf.float32))
 
 
 def activations_from_window(window, frame_size, glimpse_size):
