@@ -44,7 +44,8 @@ absl::Status CheckType(OpKernelConstruction* context, const char* attribute,
   return absl::OkStatus();
 }
 
-absl::Status ReadImages(const Tensor& images, GlimpseShape* shape) {
+absl::Status ReadImages(const Tensor& images, const Tensor& window,
+                        GlimpseShape* shape) {
   if (images.dims() != 4) {
     return InvalidArgument("images must have the shape [B, H, W, C], got ",
                            images.shape().DebugString());
@@ -58,41 +59,45 @@ absl::Status ReadImages(const Tensor& images, GlimpseShape* shape) {
         "images must have positive height and width, got the shape ",
         images.shape().DebugString());
   }
+  if (window.dim_size(0) != shape->batch) {
+    return InvalidArgument("window must have the batch size of images, ",
+                           shape->batch, ", got the shape ",
+                           window.shape().DebugString());
+  }
   return absl::OkStatus();
 }
 
 absl::Status ReadWindow(const Tensor& window, GlimpseShape* shape) {
-  if (window.dims() != 3 || window.dim_size(2) != kWindowSize) {
-    return InvalidArgument("window must have the shape [B, K, 6], got ",
-                           window.shape().DebugString());
-  }
-  shape->count = window.dim_size(1);
-  return absl::OkStatus();
-}
-
-absl::Status CheckBatch(const char* name, const Tensor& tensor,
-                        const GlimpseShape& shape) {
-  if (tensor.dim_size(0) != shape.batch) {
-    return InvalidArgument(name, " must have the batch size of images, ",
-                           shape.batch, ", got the shape ",
-                           tensor.shape().DebugString());
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ReadGrad(const Tensor& grad, GlimpseShape* shape) {
-  if (grad.dims() != 5 || grad.dim_size(2) < 1 || grad.dim_size(3) < 1) {
+  const int dims = window.dims();
+  if (dims < 2 || dims > 3 || window.dim_size(dims - 1) != kWindowSize) {
     return InvalidArgument(
-        "grad must have the shape [B, K, N, M, C], N and M positive, got ",
-        grad.shape().DebugString());
+        "window must have the shape [B, 6] or [B, K, 6], got ",
+        window.shape().DebugString());
   }
-  if (grad.dim_size(1) != shape->count) {
-    return InvalidArgument("grad must be for ", shape->count,
-                           " windows an image, got the shape ",
+  shape->count = dims == 3 ? window.dim_size(1) : 1;
+  return absl::OkStatus();
+}
+
+absl::Status ReadGrad(const Tensor& grad, const Tensor& window,
+                      GlimpseShape* shape) {
+  const int leading = window.dims() - 1;
+  if (grad.dims() != leading + 3 || grad.dim_size(leading) < 1 ||
+      grad.dim_size(leading + 1) < 1) {
+    return InvalidArgument("grad must have the shape ",
+                           leading == 1 ? "[B, N, M, C]" : "[B, K, N, M, C]",
+                           ", N and M positive, for the shape of window ",
+                           window.shape().DebugString(), ", got ",
                            grad.shape().DebugString());
   }
-  shape->rows = grad.dim_size(2);
-  shape->columns = grad.dim_size(3);
+  for (int axis = 0; axis < leading; ++axis) {
+    if (grad.dim_size(axis) != window.dim_size(axis)) {
+      return InvalidArgument("grad must be for the windows, of shape ",
+                             window.shape().DebugString(), ", got the shape ",
+                             grad.shape().DebugString());
+    }
+  }
+  shape->rows = grad.dim_size(leading);
+  shape->columns = grad.dim_size(leading + 1);
   return absl::OkStatus();
 }
 
@@ -117,17 +122,16 @@ class GaussianGlimpseOp : public OpKernel {
     const Tensor& images = context->input(0);
     const Tensor& window = context->input(1);
     GlimpseShape shape;
-    OP_REQUIRES_OK(context, ReadImages(images, &shape));
     OP_REQUIRES_OK(context, ReadWindow(window, &shape));
-    OP_REQUIRES_OK(context, CheckBatch("window", window, shape));
+    OP_REQUIRES_OK(context, ReadImages(images, window, &shape));
     shape.rows = rows_;
     shape.columns = columns_;
 
-    TensorShape output_shape;
-    OP_REQUIRES_OK(context, TensorShape::BuildTensorShape(
-                                {shape.batch, shape.count, shape.rows,
-                                 shape.columns, shape.channels},
-                                &output_shape));
+    TensorShape output_shape = window.shape();
+    output_shape.RemoveLastDims(1);
+    for (int64_t size : {shape.rows, shape.columns, shape.channels}) {
+      OP_REQUIRES_OK(context, output_shape.AddDimWithStatus(size));
+    }
     Tensor* glimpses;
     OP_REQUIRES_OK(context,
                    context->allocate_output(0, output_shape, &glimpses));
@@ -158,12 +162,10 @@ class GaussianGlimpseGradWindowOp : public OpKernel {
     const Tensor& window = context->input(1);
     const Tensor& grad = context->input(2);
     GlimpseShape shape;
-    OP_REQUIRES_OK(context, ReadImages(images, &shape));
     OP_REQUIRES_OK(context, ReadWindow(window, &shape));
-    OP_REQUIRES_OK(context, CheckBatch("window", window, shape));
-    OP_REQUIRES_OK(context, ReadGrad(grad, &shape));
-    OP_REQUIRES_OK(context, CheckBatch("grad", grad, shape));
-    OP_REQUIRES(context, grad.dim_size(4) == shape.channels,
+    OP_REQUIRES_OK(context, ReadImages(images, window, &shape));
+    OP_REQUIRES_OK(context, ReadGrad(grad, window, &shape));
+    OP_REQUIRES(context, grad.dim_size(grad.dims() - 1) == shape.channels,
                 InvalidArgument("grad must have the channels of images, ",
                                 shape.channels, ", got the shape ",
                                 grad.shape().DebugString()));
@@ -203,10 +205,9 @@ class GaussianGlimpseGradImagesOp : public OpKernel {
                 InvalidArgument("image_size must be positive, got ",
                                 shape.height, " and ", shape.width));
     OP_REQUIRES_OK(context, ReadWindow(window, &shape));
-    OP_REQUIRES_OK(context, ReadGrad(grad, &shape));
+    OP_REQUIRES_OK(context, ReadGrad(grad, window, &shape));
     shape.batch = window.dim_size(0);
-    shape.channels = grad.dim_size(4);
-    OP_REQUIRES_OK(context, CheckBatch("grad", grad, shape));
+    shape.channels = grad.dim_size(grad.dims() - 1);
 
     TensorShape output_shape;
     OP_REQUIRES_OK(context,

@@ -53,13 +53,21 @@ absl::Status CheckTypes(InferenceContext* c) {
   return CheckWindowType(c, images);
 }
 
-// Merges what images [B, H, W, C] and window [B, K, 6] say.
+// Splits window [B, 6] or [B, K, 6] before its numbers.
+absl::Status Window(InferenceContext* c, ShapeHandle* leading) {
+  ShapeHandle window, numbers;
+  TF_RETURN_IF_ERROR(c->WithRankAtLeast(c->input(1), 2, &window));
+  TF_RETURN_IF_ERROR(c->WithRankAtMost(window, 3, &window));
+  TF_RETURN_IF_ERROR(c->Subshape(window, -1, &numbers));
+  TF_RETURN_IF_ERROR(c->Merge(numbers, c->Vector(6), &numbers));
+  return c->Subshape(window, 0, -1, leading);
+}
+
+// Merges what images [B, H, W, C] and window say.
 absl::Status ImagesAndWindow(InferenceContext* c, ShapeHandle* images,
-                             ShapeHandle* window, DimensionHandle* batch) {
+                             ShapeHandle* leading) {
   TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 4, images));
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(1), 3, window));
-  DimensionHandle unused;
-  TF_RETURN_IF_ERROR(c->WithValue(c->Dim(*window, 2), 6, &unused));
+  TF_RETURN_IF_ERROR(Window(c, leading));
   for (int axis : {1, 2}) {
     const DimensionHandle size = c->Dim(*images, axis);
     if (c->ValueKnown(size) && c->Value(size) < 1) {
@@ -68,18 +76,29 @@ absl::Status ImagesAndWindow(InferenceContext* c, ShapeHandle* images,
           c->DebugString(*images));
     }
   }
-  return c->Merge(c->Dim(*images, 0), c->Dim(*window, 0), batch);
+  if (!c->RankKnown(*leading)) return absl::OkStatus();
+  DimensionHandle batch;
+  TF_RETURN_IF_ERROR(c->Merge(c->Dim(*images, 0), c->Dim(*leading, 0), &batch));
+  return c->ReplaceDim(*leading, 0, batch, leading);
 }
 
-// Checks the gradient of glimpses [B, K, N, M, C].
-absl::Status WithGrad(InferenceContext* c, ShapeHandle* grad) {
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(2), 5, grad));
-  for (int axis : {2, 3}) {
-    const DimensionHandle size = c->Dim(*grad, axis);
+// Merges what the gradient of glimpses [B, N, M, C] or [B, K, N, M, C] says;
+// splits it before [N, M, C].
+absl::Status WithGrad(InferenceContext* c, ShapeHandle* leading,
+                      ShapeHandle* glimpse) {
+  ShapeHandle grad, grad_leading;
+  TF_RETURN_IF_ERROR(c->WithRankAtLeast(c->input(2), 4, &grad));
+  TF_RETURN_IF_ERROR(c->WithRankAtMost(grad, 5, &grad));
+  TF_RETURN_IF_ERROR(c->Subshape(grad, 0, -3, &grad_leading));
+  TF_RETURN_IF_ERROR(c->Merge(*leading, grad_leading, leading));
+  TF_RETURN_IF_ERROR(c->Subshape(grad, -3, glimpse));
+  TF_RETURN_IF_ERROR(c->WithRank(*glimpse, 3, glimpse));
+  for (int axis : {0, 1}) {
+    const DimensionHandle size = c->Dim(*glimpse, axis);
     if (c->ValueKnown(size) && c->Value(size) < 1) {
       return InvalidArgument(
           "grad must have positive rows and columns, got shape ",
-          c->DebugString(*grad));
+          c->DebugString(grad));
     }
   }
   return absl::OkStatus();
@@ -98,25 +117,27 @@ REGISTER_OP("Ratm>GaussianGlimpse")
     .Attr("Tout: {bfloat16, half, float, double}")
     .SetShapeFn([](InferenceContext* c) {
       TF_RETURN_IF_ERROR(CheckTypes(c));
-      ShapeHandle images, window;
-      DimensionHandle batch;
-      TF_RETURN_IF_ERROR(ImagesAndWindow(c, &images, &window, &batch));
+      ShapeHandle images, leading, glimpses;
+      TF_RETURN_IF_ERROR(ImagesAndWindow(c, &images, &leading));
       int64_t rows, columns;
       TF_RETURN_IF_ERROR(c->GetAttr("glimpse_height", &rows));
       TF_RETURN_IF_ERROR(c->GetAttr("glimpse_width", &columns));
-      c->set_output(0, c->MakeShape({batch, c->Dim(window, 1), rows, columns,
-                                     c->Dim(images, 3)}));
+      const ShapeHandle glimpse =
+          c->MakeShape({rows, columns, c->Dim(images, 3)});
+      TF_RETURN_IF_ERROR(c->Concatenate(leading, glimpse, &glimpses));
+      c->set_output(0, glimpses);
       return absl::OkStatus();
     })
     .Doc(R"doc(
 Reads Gaussian glimpses, F_Y x F_X^T for each channel alone.
 
 images: Shape [B, H, W, C], H and W positive.
-window: Shape [B, K, 6], in pixels: center_x, center_y, sigma_x, sigma_y,
-  stride_x, stride_y. Float64 where images are, float32 elsewhere. Where a number
-  is NaN or infinite, that window's glimpse is NaN.
-glimpses: Shape [B, K, glimpse_height, glimpse_width, C], in the type of images,
-  or float32 where that is uint8.
+window: Shape [B, 6] or, for K windows into each image, [B, K, 6], in pixels:
+  center_x, center_y, sigma_x, sigma_y, stride_x, stride_y. Float64 where images
+  are, float32 elsewhere. Where a number is NaN or infinite, that window's glimpse
+  is NaN.
+glimpses: Shape [B, N, M, C] or [B, K, N, M, C], N being glimpse_height and M
+  glimpse_width, in the type of images, or float32 where that is uint8.
 )doc");
 
 REGISTER_OP("Ratm>GaussianGlimpseGradWindow")
@@ -129,21 +150,21 @@ REGISTER_OP("Ratm>GaussianGlimpseGradWindow")
     .Attr("Tout: {bfloat16, half, float, double}")
     .SetShapeFn([](InferenceContext* c) {
       TF_RETURN_IF_ERROR(CheckTypes(c));
-      ShapeHandle images, window, grad;
-      DimensionHandle batch, count, unused;
-      TF_RETURN_IF_ERROR(ImagesAndWindow(c, &images, &window, &batch));
-      TF_RETURN_IF_ERROR(WithGrad(c, &grad));
-      TF_RETURN_IF_ERROR(c->Merge(batch, c->Dim(grad, 0), &batch));
-      TF_RETURN_IF_ERROR(c->Merge(c->Dim(window, 1), c->Dim(grad, 1), &count));
-      TF_RETURN_IF_ERROR(c->Merge(c->Dim(images, 3), c->Dim(grad, 4), &unused));
-      c->set_output(0, c->MakeShape({batch, count, 6}));
+      ShapeHandle images, leading, glimpse, window_grad;
+      DimensionHandle unused;
+      TF_RETURN_IF_ERROR(ImagesAndWindow(c, &images, &leading));
+      TF_RETURN_IF_ERROR(WithGrad(c, &leading, &glimpse));
+      TF_RETURN_IF_ERROR(
+          c->Merge(c->Dim(images, 3), c->Dim(glimpse, 2), &unused));
+      TF_RETURN_IF_ERROR(c->Concatenate(leading, c->Vector(6), &window_grad));
+      c->set_output(0, window_grad);
       return absl::OkStatus();
     })
     .Doc(R"doc(
 The gradient of GaussianGlimpse with respect to window.
 
-grad: The gradient of the glimpses, shape [B, K, N, M, C].
-window_grad: Shape [B, K, 6]; NaN for a window that is not finite.
+grad: The gradient of the glimpses, in their shape.
+window_grad: In the shape of window; NaN for a window that is not finite.
 )doc");
 
 REGISTER_OP("Ratm>GaussianGlimpseGradImages")
@@ -157,15 +178,12 @@ REGISTER_OP("Ratm>GaussianGlimpseGradImages")
       DataType type;
       TF_RETURN_IF_ERROR(c->GetAttr("T", &type));
       TF_RETURN_IF_ERROR(CheckWindowType(c, type));
-      ShapeHandle unused_size, image_size, window, grad;
-      DimensionHandle unused, batch;
+      ShapeHandle unused_size, image_size, leading, glimpse;
+      DimensionHandle unused;
       TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 1, &unused_size));
       TF_RETURN_IF_ERROR(c->WithValue(c->Dim(unused_size, 0), 2, &unused));
-      TF_RETURN_IF_ERROR(c->WithRank(c->input(1), 3, &window));
-      TF_RETURN_IF_ERROR(c->WithValue(c->Dim(window, 2), 6, &unused));
-      TF_RETURN_IF_ERROR(WithGrad(c, &grad));
-      TF_RETURN_IF_ERROR(c->Merge(c->Dim(window, 0), c->Dim(grad, 0), &batch));
-      TF_RETURN_IF_ERROR(c->Merge(c->Dim(window, 1), c->Dim(grad, 1), &unused));
+      TF_RETURN_IF_ERROR(Window(c, &leading));
+      TF_RETURN_IF_ERROR(WithGrad(c, &leading, &glimpse));
       TF_RETURN_IF_ERROR(c->MakeShapeFromShapeTensor(0, &image_size));
       TF_RETURN_IF_ERROR(c->WithRank(image_size, 2, &image_size));
       for (int axis : {0, 1}) {
@@ -175,16 +193,19 @@ REGISTER_OP("Ratm>GaussianGlimpseGradImages")
                                  c->DebugString(image_size));
         }
       }
-      c->set_output(0, c->MakeShape({batch, c->Dim(image_size, 0),
-                                     c->Dim(image_size, 1), c->Dim(grad, 4)}));
+      const DimensionHandle batch =
+          c->RankKnown(leading) ? c->Dim(leading, 0) : c->UnknownDim();
+      c->set_output(
+          0, c->MakeShape({batch, c->Dim(image_size, 0), c->Dim(image_size, 1),
+                           c->Dim(glimpse, 2)}));
       return absl::OkStatus();
     })
     .Doc(R"doc(
 The gradient of GaussianGlimpse with respect to images.
 
 image_size: H and W.
-window: Shape [B, K, 6]. A window that is not finite adds nothing.
-grad: The gradient of the glimpses, shape [B, K, N, M, C].
+window: Shape [B, 6] or [B, K, 6]. A window that is not finite adds nothing.
+grad: The gradient of the glimpses, in their shape.
 images_grad: Shape [B, H, W, C].
 )doc");
 

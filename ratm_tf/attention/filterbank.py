@@ -78,21 +78,25 @@ def glimpse(images, window, glimpse_size):
       images: shape `[B, H, W, C]`, dtype uint8, bfloat16, float16, float32 or
         float64, H and W positive.
       window: `center_x, center_y, sigma_x, sigma_y, stride_x, stride_y` in
-        pixels, floating, shape `[B, K, 6]`. A window with a NaN or infinite
-        number has a NaN glimpse and a NaN gradient, and adds nothing to the
-        gradient of the images.
+        pixels, floating, shape `[B, 6]`, or `[B, K, 6]` for K windows into each
+        image. A window with a NaN or infinite number has a NaN glimpse and a
+        NaN gradient, and adds nothing to the gradient of the images.
       glimpse_size: rows and columns `(N, M)` of a glimpse.
 
     Returns:
-      Glimpses of shape `[B, K, N, M, C]` in the dtype of `images`, or float32
-      if that is uint8 (values stay in `0 .. 255`).
+      Glimpses of shape `[B, N, M, C]`, or `[B, K, N, M, C]` for K windows, in
+      the dtype of `images`, or float32 if that is uint8 (values stay in
+      `0 .. 255`).
 
     Example:
       >>> images = tf.random.uniform([2, 20, 30, 1])
-      >>> window = tf.tile([[[15.0, 10.0, 1.0, 1.0, 2.0, 2.0]]], [2, 1, 1])
+      >>> window = tf.tile([[15.0, 10.0, 1.0, 1.0, 2.0, 2.0]], [2, 1])
       >>> glimpse(images, window, (5, 7)).shape
-      TensorShape([2, 1, 5, 7, 1])
+      TensorShape([2, 5, 7, 1])
     """
+    if window.shape.rank == 2:
+        windows = tf.expand_dims(window, axis=1)
+        return tf.squeeze(glimpse(images, windows, glimpse_size), axis=1)
     rows, columns = glimpse_size
     output_dtype = tf.float32 if images.dtype == tf.uint8 else images.dtype
     compute_dtype = tf.float64 if images.dtype == tf.float64 else tf.float32

@@ -64,23 +64,23 @@ def gaussian_glimpse(images, window, glimpse_size=(28, 28), implementation="auto
     fused = _use_fused(implementation)
 
     window = tf.cast(window, tf.float64 if images.dtype == tf.float64 else tf.float32)
-    windows, leading = _windows_of_each_image(window)
+    leading = None
+    if window.shape.rank is None:
+        window, leading = _windows_of_each_image(window)
     if images.shape.rank is None:
         images = tf.ensure_shape(images, [None] * 4)
     if fused:
         glimpses = library.ops().ratm_gaussian_glimpse(
             images=images,
-            window=windows,
+            window=window,
             glimpse_height=glimpse_size[0],
             glimpse_width=glimpse_size[1],
             Tout=tf.float32 if images.dtype == tf.uint8 else images.dtype,
         )
     else:
-        glimpses = filterbank.glimpse(images, windows, glimpse_size)
-    if window.shape.rank == 3:
+        glimpses = filterbank.glimpse(images, window, glimpse_size)
+    if leading is None:
         return glimpses
-    if window.shape.rank == 2:
-        return tf.squeeze(glimpses, axis=1)
     channels = tf.shape(images)[-1:]
     return tf.reshape(glimpses, tf.concat([leading, glimpse_size, channels], axis=0))
 
@@ -153,10 +153,6 @@ def _use_fused(implementation):
 
 def _windows_of_each_image(window):
     """Returns `window` as `[B, K, 6]`, and the leading dimensions it had."""
-    if window.shape.rank == 3:
-        return window, None
-    if window.shape.rank == 2:
-        return tf.expand_dims(window, axis=1), None
     with tf.control_dependencies([tf.debugging.assert_rank_in(window, (2, 3))]):
         leading = tf.shape(window)[:-1]
     count = tf.reduce_prod(leading[1:])
@@ -167,7 +163,7 @@ def _windows_of_each_image(window):
 def _gaussian_glimpse_gradient(op, grad):
     images, window = op.inputs
     size = [op.get_attr("glimpse_height"), op.get_attr("glimpse_width")]
-    grad.set_shape([None, None, *size, None])
+    grad.set_shape([*window.shape[:-1], *size, None])
     # Only eager mode says what is not asked for; a graph prunes it.
     skipped = getattr(op, "skip_input_indices", None) or ()
     images_gradient = window_gradient = None
@@ -197,7 +193,7 @@ def _gaussian_glimpse_grad_window_gradient(op, upstream):
         outer.watch(sources)
         with tf.GradientTape(watch_accessed_variables=False) as inner:
             inner.watch(window)
-            glimpses = filterbank.glimpse(images, window, grad.shape[2:4])
+            glimpses = filterbank.glimpse(images, window, grad.shape[-3:-1])
         window_gradient = inner.gradient(glimpses, window, output_gradients=grad)
     gradients = outer.gradient(window_gradient, sources, output_gradients=upstream)
     return gradients if len(gradients) == 3 else [None, *gradients]
@@ -209,5 +205,5 @@ def _gaussian_glimpse_grad_images_gradient(op, upstream):
     _, window, grad = (tf.identity(x) for x in op.inputs)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(window)
-        glimpses = filterbank.glimpse(upstream, window, grad.shape[2:4])
+        glimpses = filterbank.glimpse(upstream, window, grad.shape[-3:-1])
     return None, tape.gradient(glimpses, window, output_gradients=grad), glimpses
