@@ -4,27 +4,26 @@ Two models of the paper, a training step each (forward, backward, SGD update): b
 balls (16 sequences of 32 frames of 20x20, IRNN of 64 units, 5x5 glimpses, pixels in the
 objective) and MNIST (32 sequences of 10 frames of 100x100, IRNN of 100 units, 28x28
 glimpses, box centres and the digit classifier in the objective). Then frames per second
-of `OnlineTracker` with the shipped tracker. Prints medians of interleaved repeats.
+of `OnlineTracker` with the shipped tracker. Each is measured in a process of its own,
+where no other framework's threads or memory disturb it; prints medians of repeats taken
+in turn.
 
 python experiments/benchmark_tracker.py
 """
 
+import functools
 import importlib.util
 import json
+import multiprocessing
 import statistics
 import time
 
-import keras
 import numpy as np
-import tensorflow as tf
 from absl import app, flags
-
-import ratm_tf
-from ratm_tf.objectives import LocalizationLoss, PixelLoss
 
 _REPEATS = flags.DEFINE_integer("repeats", 15, "Interleaved repeats.", lower_bound=1)
 
-STEPS = 10  # Between two measurements, as many as Keras runs without Python.
+STEPS = 10  # Between two measurements.
 
 
 class Balls:
@@ -32,12 +31,7 @@ class Balls:
 
     batch, frames, size, channels = 16, 32, 20, 1
     units, glimpse_size = 64, (5, 5)
-    classifier = None
-
-    @staticmethod
-    def losses():
-        """The pixel objective."""
-        return {"glimpses": PixelLoss()}
+    steps_per_execution = STEPS
 
 
 class Mnist:
@@ -45,14 +39,8 @@ class Mnist:
 
     batch, frames, size, channels = 32, 10, 100, 1
     units, glimpse_size = 100, (28, 28)
-
-    @staticmethod
-    def losses():
-        """Localisation and classification."""
-        return {
-            "boxes": LocalizationLoss((100, 100)),
-            "class_probabilities": keras.losses.MeanSquaredError(),
-        }
+    # In the loop of several steps TensorFlow may miss oneDNN's gradient of max pooling.
+    steps_per_execution = 1
 
 
 def draw(model):
@@ -69,26 +57,41 @@ def draw(model):
 
 def keras_steps(model, implementation):
     """Training steps of the package's tracker."""
-    objectives = {}
+    import keras
+    import tensorflow as tf
+
+    import ratm_tf
+
+    objectives, losses = {}, {"glimpses": ratm_tf.objectives.PixelLoss()}
     if model is Mnist:
-        objectives["class_probabilities"] = ratm_tf.load_pretrained("mnist_cnn")
-        objectives["class_probabilities"].trainable = False
+        classifier = ratm_tf.load_pretrained("mnist_cnn")
+        classifier.trainable = False
+        objectives = {"class_probabilities": classifier}
+        losses = {
+            "boxes": ratm_tf.objectives.LocalizationLoss((100, 100)),
+            "class_probabilities": keras.losses.MeanSquaredError(),
+        }
     cell = ratm_tf.RATMCell(
         model.units, model.glimpse_size, implementation=implementation
     )
     tracker = ratm_tf.Tracker(cell, objectives)
     tracker.compile(
         keras.optimizers.SGD(1e-3, momentum=0.9, global_clipnorm=1.0),
-        loss=model.losses(),
+        loss=losses,
         jit_compile=False,
-        steps_per_execution=STEPS,
+        steps_per_execution=model.steps_per_execution,
     )
     frames, boxes, patches, classes = draw(model)
     labels = {"boxes": boxes, "glimpses": patches, "class_probabilities": classes}
     data = tf.data.Dataset.from_tensors(({"frames": frames}, labels)).repeat()
     iterator = iter(data)
     tracker.make_train_function()
-    return lambda: tracker.train_function(iterator)
+
+    def steps():
+        for _ in range(STEPS // model.steps_per_execution):
+            tracker.train_function(iterator)
+
+    return steps
 
 
 def torch_steps(model, compiled):
@@ -167,22 +170,10 @@ def torch_steps(model, compiled):
     return steps
 
 
-def interleaved(calls, repeats):
-    """Median seconds of each call."""
-    samples = {name: [] for name in calls}
-    for call in calls.values():
-        call()
-        call()
-    for _ in range(repeats):
-        for name, call in calls.items():
-            started = time.perf_counter()
-            call()
-            samples[name].append(time.perf_counter() - started)
-    return {name: statistics.median(times) for name, times in samples.items()}
+def streamed_frames():
+    """Streams of the shipped tracker, one frame at a time."""
+    import ratm_tf
 
-
-def streamed_frames_per_second(repeats):
-    """Frames per second of the shipped tracker, one frame at a time."""
     online = ratm_tf.OnlineTracker(ratm_tf.load_pretrained("moving_mnist"))
     frames = draw(Mnist)[0].reshape(-1, 100, 100, 1)
     online.init(frames[0])
@@ -191,23 +182,53 @@ def streamed_frames_per_second(repeats):
         for frame in frames:
             online.update(frame)
 
-    return len(frames) / interleaved({"stream": stream}, repeats)["stream"]
+    return stream
+
+
+def worker(connection, maker):
+    """Makes a call, then times it as often as it is asked to."""
+    call = maker()
+    call()
+    call()
+    connection.send(None)
+    while connection.recv():
+        started = time.perf_counter()
+        call()
+        connection.send(time.perf_counter() - started)
+
+
+def measure(makers):
+    """Median seconds of each call, in processes that take turns."""
+    context = multiprocessing.get_context("spawn")
+    connections, samples = {}, {name: [] for name in makers}
+    for name, maker in makers.items():
+        connections[name], theirs = context.Pipe()
+        context.Process(target=worker, args=(theirs, maker), daemon=True).start()
+        theirs.close()
+        connections[name].recv()
+    for _ in range(_REPEATS.value):
+        for name, connection in connections.items():
+            connection.send(True)
+            samples[name].append(connection.recv())
+    for connection in connections.values():
+        connection.send(False)
+    return {name: statistics.median(times) for name, times in samples.items()}
 
 
 def main(_):
     """Prints one JSON object."""
-    # Before PyTorch's threads are there.
-    frames_per_second = round(streamed_frames_per_second(_REPEATS.value))
-    report = {"streamed frames per second": frames_per_second}
+    frames = Mnist.batch * Mnist.frames
+    seconds = measure({"stream": streamed_frames})["stream"]
+    report = {"streamed frames per second": round(frames / seconds)}
     for model in (Balls, Mnist):
-        calls = {
-            "fused": keras_steps(model, "auto"),
-            "tf": keras_steps(model, "tf"),
+        makers = {
+            "fused": functools.partial(keras_steps, model, "auto"),
+            "tf": functools.partial(keras_steps, model, "tf"),
         }
         if importlib.util.find_spec("torch"):
-            calls["torch eager"] = torch_steps(model, compiled=False)
-            calls["torch compile"] = torch_steps(model, compiled=True)
-        seconds = interleaved(calls, _REPEATS.value)
+            makers["torch eager"] = functools.partial(torch_steps, model, False)
+            makers["torch compile"] = functools.partial(torch_steps, model, True)
+        seconds = measure(makers)
         report[model.__name__] = {
             name: {
                 "milliseconds": round(1e3 * value / STEPS, 2),
