@@ -44,8 +44,7 @@ absl::Status CheckType(OpKernelConstruction* context, const char* attribute,
   return absl::OkStatus();
 }
 
-absl::Status ReadImages(const Tensor& images, const Tensor& window,
-                        GlimpseShape* shape) {
+absl::Status ReadImages(const Tensor& images, GlimpseShape* shape) {
   if (images.dims() != 4) {
     return InvalidArgument("images must have the shape [B, H, W, C], got ",
                            images.shape().DebugString());
@@ -59,11 +58,6 @@ absl::Status ReadImages(const Tensor& images, const Tensor& window,
         "images must have positive height and width, got the shape ",
         images.shape().DebugString());
   }
-  if (window.dim_size(0) != shape->batch) {
-    return InvalidArgument("window must have the batch size of images, ",
-                           shape->batch, ", got the shape ",
-                           window.shape().DebugString());
-  }
   return absl::OkStatus();
 }
 
@@ -75,6 +69,18 @@ absl::Status ReadWindow(const Tensor& window, GlimpseShape* shape) {
         window.shape().DebugString());
   }
   shape->count = dims == 3 ? window.dim_size(1) : 1;
+  return absl::OkStatus();
+}
+
+absl::Status ReadImagesAndWindow(const Tensor& images, const Tensor& window,
+                                 GlimpseShape* shape) {
+  TF_RETURN_IF_ERROR(ReadImages(images, shape));
+  TF_RETURN_IF_ERROR(ReadWindow(window, shape));
+  if (window.dim_size(0) != shape->batch) {
+    return InvalidArgument("window must have the batch size of images, ",
+                           shape->batch, ", got the shape ",
+                           window.shape().DebugString());
+  }
   return absl::OkStatus();
 }
 
@@ -122,8 +128,7 @@ class GaussianGlimpseOp : public OpKernel {
     const Tensor& images = context->input(0);
     const Tensor& window = context->input(1);
     GlimpseShape shape;
-    OP_REQUIRES_OK(context, ReadWindow(window, &shape));
-    OP_REQUIRES_OK(context, ReadImages(images, window, &shape));
+    OP_REQUIRES_OK(context, ReadImagesAndWindow(images, window, &shape));
     shape.rows = rows_;
     shape.columns = columns_;
 
@@ -162,8 +167,7 @@ class GaussianGlimpseGradWindowOp : public OpKernel {
     const Tensor& window = context->input(1);
     const Tensor& grad = context->input(2);
     GlimpseShape shape;
-    OP_REQUIRES_OK(context, ReadWindow(window, &shape));
-    OP_REQUIRES_OK(context, ReadImages(images, window, &shape));
+    OP_REQUIRES_OK(context, ReadImagesAndWindow(images, window, &shape));
     OP_REQUIRES_OK(context, ReadGrad(grad, window, &shape));
     OP_REQUIRES(context, grad.dim_size(grad.dims() - 1) == shape.channels,
                 InvalidArgument("grad must have the channels of images, ",

@@ -29,7 +29,7 @@ STEPS = 10  # Between two measurements.
 class Balls:
     """The model of the bouncing balls."""
 
-    batch, frames, size, channels = 16, 32, 20, 1
+    batch, frames, size = 16, 32, 20
     units, glimpse_size = 64, (5, 5)
     steps_per_execution = STEPS
 
@@ -37,7 +37,7 @@ class Balls:
 class Mnist:
     """The model of one digit."""
 
-    batch, frames, size, channels = 32, 10, 100, 1
+    batch, frames, size = 32, 10, 100
     units, glimpse_size = 100, (28, 28)
     # In the loop of several steps TensorFlow may miss oneDNN's gradient of max pooling.
     steps_per_execution = 1

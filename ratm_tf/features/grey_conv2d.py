@@ -54,8 +54,8 @@ class GreyConv2D(keras.layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         padding = self.padding.upper()
-        same = [[(size - 1) // 2, size // 2] for size in self.kernel_size]
-        explicit = [[0, 0], *(same if padding == "SAME" else [[0, 0]] * 2), [0, 0]]
+        sizes = (1, *self.kernel_size, 1) if padding == "SAME" else (1, 1, 1, 1)
+        around = [pixels for n in sizes for pixels in ((n - 1) // 2, n // 2)]
 
         @tf.custom_gradient
         def convolve(images, kernel):
@@ -66,7 +66,7 @@ class GreyConv2D(keras.layers.Conv2D):
                     out_backprop=upstream,
                     strides=[1, 1, 1, 1],
                     padding="EXPLICIT",
-                    explicit_paddings=sum(explicit, start=[]),
+                    explicit_paddings=around,
                 )
                 to_kernel = tf.raw_ops.Conv2DBackpropFilter(
                     input=images,
