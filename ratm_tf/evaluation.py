@@ -3,7 +3,8 @@
 import keras
 import tensorflow as tf
 
-from ratm_tf.attention import gaussian_glimpse, scale_box, window_from_box
+from ratm_tf.attention import gaussian_glimpse
+from ratm_tf.boxes import scale_box, window_from_box
 from ratm_tf.objectives import MeanIoU
 
 

@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from ratm_tf.boxes import xywh_from_xyxy, xyxy_from_xywh
+
 
 class OnlineTracker:
     """Runs a `ratm_tf.Tracker` frame by frame, with the habits of `cv2.Tracker`.
@@ -30,7 +32,9 @@ class OnlineTracker:
         self._tracker = tracker
         self._steps = {}
         # Handing them to and fro takes longer than a small tracker's step.
-        self._states = [tf.Variable(tf.zeros([1, n])) for n in tracker.cell.state_size]
+        self._states = [
+            tf.Variable(tf.zeros([1, spec.shape[-1]])) for spec in tracker.state_spec
+        ]
         self._shape = None
         self.box = None
 
@@ -60,13 +64,13 @@ class OnlineTracker:
         """
         initial_box = None
         if box is not None:
-            x, y, w, h = np.asarray(box, np.float32)
-            if not (np.isfinite([x, y, w, h]).all() and w > 0 and h > 0):
+            box = np.asarray(box, np.float32)
+            if not (np.isfinite(box).all() and (box[2:] > 0).all()):
                 raise ValueError(
                     "Expected `box` to be finite (x, y, w, h) with w, h > 0. "
                     f"Received: {box}"
                 )
-            initial_box = [[x - 0.5, y - 0.5, x + w - 0.5, y + h - 0.5]]
+            initial_box = xyxy_from_xywh(box)[np.newaxis]
         self._shape = np.shape(frame)
         frame = self._prepared(frame)
         self._assign(self._tracker.initial_state(1, frame.shape[:2], initial_box))
@@ -96,10 +100,10 @@ class OnlineTracker:
         self._advance(self._prepared(frame))
         if not np.isfinite(self.box).all():
             return False, (0, 0, 0, 0)
-        x1, y1, x2, y2 = (self.box + 0.5).tolist()
+        x, y, w, h = xywh_from_xyxy(self.box).tolist()
         height, width = self._shape[:2]
-        ok = x1 < width and y1 < height and x2 > 0 and y2 > 0
-        return ok, (round(x1), round(y1), round(x2 - x1), round(y2 - y1))
+        ok = x < width and y < height and x + w > 0 and y + h > 0
+        return ok, (round(x), round(y), round(w), round(h))
 
     def _advance(self, frame):
         # To find the trace for a frame takes a tf.function longer than a small step.
@@ -110,7 +114,7 @@ class OnlineTracker:
 
     def _prepared(self, frame):
         frame = np.asarray(frame)
-        channels = self._tracker.cell.glimpse_shape[-1]
+        channels = self._tracker.channels
         if frame.ndim == 3 and frame.shape[-1] == 3 and channels == 1:
             frame = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
         if frame.ndim == 2:

@@ -5,13 +5,8 @@ import math
 import keras
 import tensorflow as tf
 
-from ratm_tf.attention.window import (
-    activations_from_window,
-    corner_box,
-    extent_box,
-    scale_box,
-    window_from_box,
-)
+from ratm_tf.attention.window import activations_from_window
+from ratm_tf.boxes import corner_box, extent_box, scale_box, window_from_box
 
 # In training, sequences of at most so many frames are unrolled if their length is known
 # as a graph is built: that takes a few seconds more, and a step half the time.
@@ -84,6 +79,21 @@ class Tracker(keras.Model):
     def cell(self):
         """The `ratm_tf.RATMCell`."""
         return self.loop.cell
+
+    @property
+    def channels(self):
+        """Channels of the frames that the tracker was built for."""
+        return self.cell.glimpse_shape[-1]
+
+    @property
+    def starts_on_target(self):
+        """Whether the tracker takes the `initial_box` of a given target."""
+        return self.cell.initial_window == "given"
+
+    @property
+    def state_spec(self):
+        """What the states are: list of `tf.TensorSpec`, float32 `[B, size]`."""
+        return [tf.TensorSpec([None, size]) for size in self.cell.state_size]
 
     def build(self, inputs_shape):
         shape = inputs_shape["frames"]
@@ -166,7 +176,7 @@ class Tracker(keras.Model):
         Raises:
             ValueError: if `initial_box` is missing or not expected.
         """
-        given = self.cell.initial_window == "given"
+        given = self.starts_on_target
         if given != (initial_box is not None):
             raise ValueError(
                 "This tracker starts on a given target. Expected `initial_box` [B, 4], "

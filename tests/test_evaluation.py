@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import ratm_tf
-from ratm_tf.attention import gaussian_glimpse, window_from_box
+from ratm_tf.attention import gaussian_glimpse
+from ratm_tf.boxes import iou, window_from_box
 from ratm_tf.datasets import moving_mnist
-from ratm_tf.objectives import iou
 
 SAMPLE = pathlib.Path(ratm_tf.datasets.__file__).with_name("mnist_sample.npz")
 

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 import ratm_tf
-from ratm_tf.attention import corner_box, extent_box, library, window_from_box
+from ratm_tf.attention import library
+from ratm_tf.boxes import corner_box, extent_box, window_from_box
 from ratm_tf.objectives import LocalizationLoss, PixelLoss
 
 FRAMES = np.random.default_rng(0).integers(0, 256, [4, 6, 20, 24, 1], np.uint8)

@@ -1,12 +1,10 @@
-"""Window parameters (Eq. 5-8) and the boxes that a window draws on a frame.
+"""Window parameters (Eq. 5-8): the six numbers that say where a glimpse looks.
 
 A *window* is six numbers in pixels, in this order:
 `center_x, center_y, sigma_x, sigma_y, stride_x, stride_y`. Pixel centres sit on the
 integers, `x` runs along the columns `0..W-1` and `y` along the rows `0..H-1`.
-*Activations* are the six raw numbers of Eq. 5 that a window is made from.
-
-A *box* is `(x1, y1, x2, y2)` in the same coordinates with its edges included: pixel `a`
-covers `[a - 0.5, a + 0.5]`.
+*Activations* are the six raw numbers of Eq. 5 that a window is made from. The boxes
+that a window draws on a frame are in `ratm_tf.boxes`.
 """
 
 import math
@@ -107,83 +105,3 @@ def activations_from_window(window, frame_size, glimpse_size):
         ],
         axis=-1,
     )
-
-
-def _box_around(window, reach):
-    center = window[..., 0:2]
-    half = tf.abs(window[..., 4:6]) * reach / 2.0
-    return tf.concat([center - half, center + half], axis=-1)
-
-
-def corner_box(window, glimpse_size):
-    """The box through the outermost grid centres, `mu[0]..mu[-1]` of Eq. 9.
-
-    It is the paper's predicted box (section 5.2).
-
-    Args:
-        window: float tensor `[..., 6]` in pixels.
-        glimpse_size: `(N, M)`, rows and columns of the glimpse.
-
-    Returns:
-        Boxes `[..., 4]` as `(x1, y1, x2, y2)` in pixels.
-
-    Example:
-    >>> corner_box(tf.constant([10.0, 20.0, 1.0, 1.0, 2.0, 1.0]), (5, 5)).numpy()
-    array([ 6., 18., 14., 22.], dtype=float32)
-    """
-    return _box_around(window, _as_xy(glimpse_size) - 1.0)
-
-
-def extent_box(window, glimpse_size):
-    """What the glimpse covers: the corner box plus half a stride on every side.
-
-    Args:
-        window: float tensor `[..., 6]` in pixels.
-        glimpse_size: `(N, M)`, rows and columns of the glimpse.
-
-    Returns:
-        Boxes `[..., 4]` as `(x1, y1, x2, y2)` in pixels.
-
-    Example:
-    >>> extent_box(tf.constant([10.0, 20.0, 1.0, 1.0, 2.0, 1.0]), (5, 5)).numpy()
-    array([ 5. , 17.5, 15. , 22.5], dtype=float32)
-    """
-    return _box_around(window, _as_xy(glimpse_size))
-
-
-def scale_box(box, scale):
-    """Enlarges boxes about their centres.
-
-    Args:
-        box: float tensor `[..., 4]` as `(x1, y1, x2, y2)` in pixels.
-        scale: factor of width and height.
-
-    Returns:
-        Boxes `[..., 4]`.
-
-    Example:
-    >>> scale_box(tf.constant([6.0, 18.0, 14.0, 22.0]), 1.5).numpy()
-    array([ 4., 17., 16., 23.], dtype=float32)
-    """
-    first, last = tf.split(box, 2, axis=-1)
-    margin = (last - first) * ((scale - 1.0) / 2.0)
-    return tf.concat([first - margin, last + margin], axis=-1)
-
-
-def window_from_box(box, glimpse_size):
-    """The window whose extent box is `box`, with sigma at half its stride.
-
-    Args:
-        box: float tensor `[..., 4]` as `(x1, y1, x2, y2)` in pixels.
-        glimpse_size: `(N, M)`, rows and columns of the glimpse.
-
-    Returns:
-        The window, float32 `[..., 6]`, in pixels.
-
-    Example:
-    >>> window_from_box(tf.constant([5.0, 17.5, 15.0, 22.5]), (5, 5)).numpy()
-    array([10. , 20. ,  1. ,  0.5,  2. ,  1. ], dtype=float32)
-    """
-    first, last = tf.split(tf.cast(box, tf.float32), 2, axis=-1)
-    stride = (last - first) / _as_xy(glimpse_size)
-    return tf.concat([(first + last) / 2.0, stride / 2.0, stride], axis=-1)

@@ -1,7 +1,8 @@
 """Why to look there: losses and metrics on a tracker's named outputs."""
 
+from ratm_tf.boxes import iou
 from ratm_tf.objectives.losses import LocalizationLoss, PixelLoss, RelativeBoxLoss
-from ratm_tf.objectives.mean_iou import MeanIoU, iou
+from ratm_tf.objectives.mean_iou import MeanIoU
 from ratm_tf.objectives.weight_penalty import WeightPenalty
 
 __all__ = [

@@ -1,39 +1,9 @@
-"""Intersection over union of boxes, and its mean over tracks."""
+"""Mean intersection over union of tracked and true boxes."""
 
 import keras
 import tensorflow as tf
 
-
-def iou(boxes_a, boxes_b):
-    """Intersection over union of two sets of boxes, pair by pair.
-
-    Args:
-        boxes_a: floating `[..., 4]` as `(x1, y1, x2, y2)` in pixels.
-        boxes_b: likewise.
-
-    Returns:
-        IoU in 0..1, `[...]`; 0 where both boxes are empty.
-
-    Example:
-    >>> a, b = tf.constant([0.0, 0.0, 2.0, 2.0]), tf.constant([1.0, 0.0, 3.0, 2.0])
-    >>> round(float(iou(a, b)), 3)
-    0.333
-    """
-    intersection = _area(
-        tf.concat(
-            [
-                tf.maximum(boxes_a[..., 0:2], boxes_b[..., 0:2]),
-                tf.minimum(boxes_a[..., 2:4], boxes_b[..., 2:4]),
-            ],
-            axis=-1,
-        )
-    )
-    union = _area(boxes_a) + _area(boxes_b) - intersection
-    return tf.math.divide_no_nan(intersection, union)
-
-
-def _area(boxes):
-    return tf.reduce_prod(tf.maximum(boxes[..., 2:4] - boxes[..., 0:2], 0.0), axis=-1)
+from ratm_tf.boxes import iou
 
 
 @keras.saving.register_keras_serializable(package="ratm_tf")

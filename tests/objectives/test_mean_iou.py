@@ -2,46 +2,13 @@ import keras
 import numpy as np
 import pytest
 
-from ratm_tf.objectives import MeanIoU, iou
-
-
-def rasterized_iou(a, b, scale=8):
-    """Counts the cells of a fine raster, for boxes on its lines."""
-
-    def cover(box):
-        mask = np.zeros([40 * scale, 40 * scale], bool)
-        x1, y1, x2, y2 = np.round(np.array(box) * scale).astype(int)
-        mask[y1:y2, x1:x2] = True
-        return mask
-
-    a, b = cover(a), cover(b)
-    return (a & b).sum() / max((a | b).sum(), 1)
+from ratm_tf.boxes import iou
+from ratm_tf.objectives import MeanIoU
 
 
 def random_boxes(count, seed):
     corners = np.random.default_rng(seed).integers(0, 320, [count, 2, 2]) / 8
     return np.sort(corners, axis=1).reshape([count, 4]).astype(np.float32)
-
-
-def test_iou_counts_area():
-    a, b = random_boxes(50, 0), random_boxes(50, 1)
-    expected = [rasterized_iou(*pair) for pair in zip(a, b, strict=True)]
-    np.testing.assert_allclose(iou(a, b), expected, rtol=1e-5, atol=1e-6)
-    assert 0 < np.count_nonzero(expected) < 50
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "expected"),
-    [
-        ([0, 0, 2, 2], [0, 0, 2, 2], 1.0),
-        ([0, 0, 2, 2], [2, 0, 4, 2], 0.0),
-        ([0, 0, 2, 2], [5, 5, 6, 6], 0.0),
-        ([1, 1, 1, 1], [1, 1, 1, 1], 0.0),
-        ([0, 0, 4, 4], [1, 1, 3, 3], 0.25),
-    ],
-)
-def test_iou_of_special_boxes(a, b, expected):
-    assert iou(np.float32(a), np.float32(b)).numpy() == pytest.approx(expected)
 
 
 def test_metric_counts_spans_and_weights():
