@@ -134,6 +134,15 @@ class RATMCell(keras.layers.Layer):
         return self.glimpse.glimpse_size
 
     @property
+    def implementation(self):
+        """That of `GaussianGlimpse`. May be set, for what is traced from then on."""
+        return self.glimpse.implementation
+
+    @implementation.setter
+    def implementation(self, implementation):
+        self.glimpse.implementation = implementation
+
+    @property
     def state_size(self):
         """Sizes of the states: the recurrent cell's, the raw window and its bias."""
         return keras.tree.flatten(self.recurrent_cell.state_size) + [6, 6]
@@ -255,7 +264,7 @@ class RATMCell(keras.layers.Layer):
             "initial_sigma": self.initial_sigma,
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
             "min_sigma": self.glimpse.min_sigma,
-            "implementation": self.glimpse.implementation,
+            "implementation": self.implementation,
         }
 
     @classmethod
