@@ -10,7 +10,7 @@ import trained
 from absl import app, flags
 
 import ratm_tf
-from ratm_tf.model_server import write_configuration
+from ratm_tf.export.configuration import write_configuration
 
 flags.adopt_module_key_flags(trained)
 flags.mark_flag_as_required("model")

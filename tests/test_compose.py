@@ -5,7 +5,7 @@ import re
 
 import yaml
 
-from ratm_tf.model_server import write_configuration
+from ratm_tf.export.configuration import write_configuration
 
 PATH = pathlib.Path(__file__).parents[1] / "compose.yaml"
 

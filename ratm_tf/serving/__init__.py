@@ -11,22 +11,31 @@ The clients talk to it and to a TensorFlow Serving alike. They need the extra `s
 | `Server` | answers for it on a gRPC port and a REST port |
 | `GrpcClient`, `RestClient` | call a model's signatures with arrays |
 | `RemoteTracker` | tracks through a client: whole videos, or frame by frame |
+
+Clients (`client/`) and server (`server/`) share the protocol (`protocol/`) and know
+nothing of each other. Each is loaded when it is used.
 """
 
-from .batching import read_batching_parameters
-from .grpc_client import GrpcClient
-from .remote_tracker import RemoteTracker
-from .rest_client import RestClient
-from .served_model import ServedModel
-from .server import Server
-from .serving_error import ServingError
+import importlib
 
-__all__ = [
-    "GrpcClient",
-    "RemoteTracker",
-    "RestClient",
-    "ServedModel",
-    "Server",
-    "ServingError",
-    "read_batching_parameters",
-]
+_HOMES = {
+    "GrpcClient": "client.grpc_client",
+    "RemoteTracker": "client.remote_tracker",
+    "RestClient": "client.rest_client",
+    "ServedModel": "server.served_model",
+    "Server": "server.server",
+    "ServingError": "client.serving_error",
+    "read_batching_parameters": "server.batching_parameters",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__():
+    return sorted({*globals(), *_HOMES})

@@ -10,6 +10,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from ..protocol.tensor_messages import message_from_tensor
 from .client import Client
 from .serving_error import ServingError
 
@@ -23,18 +24,25 @@ class GrpcClient(Client):
         address: `host:port`.
         model: the model's name.
         timeout: seconds for a call, repetitions included.
-        attempts: how often to try, at most 5.
+        attempts: how often to try, in 1..5.
+
+    Raises:
+        ValueError: `timeout` or `attempts` is another.
 
     Example:
     >>> from ratm_tf import serving
     >>> client = serving.GrpcClient("127.0.0.1:1", "digits", attempts=1)
     >>> client.signatures()
     Traceback (most recent call last):
-    ratm_tf.serving.serving_error.ServingError: No server answers at 127.0.0.1:1: ...
+    ratm_tf.serving.client.serving_error.ServingError: No server answers at ...
     """
 
     def __init__(self, address, model, timeout=30.0, attempts=5):
-        super().__init__(address, model, timeout)
+        super().__init__(address, model, timeout, attempts)
+        if attempts > 5:
+            raise ValueError(
+                f"Expected `attempts` to be 5 or less. Received: {attempts}"
+            )
         options = [
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1),
@@ -51,26 +59,32 @@ class GrpcClient(Client):
             }
             config = {"methodConfig": [{"name": [{}], "retryPolicy": policy}]}
             options.append(("grpc.service_config", json.dumps(config)))
-        self._service = prediction_service_pb2_grpc.PredictionServiceStub(
-            grpc.insecure_channel(address, options)
-        )
+        self._channel = grpc.insecure_channel(address, options)
+        self._service = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._version = None
+
+    def close(self):
+        self._channel.close()
 
     def _ask_signatures(self):
         request = get_model_metadata_pb2.GetModelMetadataRequest()
         request.model_spec.name = self.model
         request.metadata_field.append("signature_def")
         response = self._call(self._service.GetModelMetadata, request)
+        self._version = response.model_spec.version.value
         signatures = get_model_metadata_pb2.SignatureDefMap()
         response.metadata["signature_def"].Unpack(signatures)
         return signatures.signature_def
 
-    def _run(self, signature, inputs):
+    def _run(self, signature, inputs, dtypes):
         request = predict_pb2.PredictRequest()
         request.model_spec.name = self.model
         request.model_spec.signature_name = signature
         for name, array in inputs.items():
-            request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
+            request.inputs[name].CopyFrom(message_from_tensor(array))
         response = self._call(self._service.Predict, request)
+        if response.model_spec.version.value != self._version:
+            self._signatures = None
         return {name: tf.make_ndarray(out) for name, out in response.outputs.items()}
 
     def _call(self, method, request):

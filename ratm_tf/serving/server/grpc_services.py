@@ -1,6 +1,7 @@
 """TensorFlow Serving's gRPC services."""
 
 import functools
+import logging
 
 import grpc
 import tensorflow as tf
@@ -10,20 +11,30 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from .model_version import arrays, invalid_argument
+from ..protocol.errors import invalid_argument
+from ..protocol.tensor_messages import message_from_tensor, tensors_from_messages
 
+_LOGGER = logging.getLogger(__name__)
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+_MOST_DETAILS = 1000
+"""Characters of a status; gRPC loses statuses of some kilobytes."""
 
 
 def _with_status(method):
-    """Turns TensorFlow's errors into the call's status."""
+    """Turns errors into the call's status, and begins nothing that nobody awaits."""
 
     @functools.wraps(method)
     def answer(self, request, context):
+        if not context.is_active():
+            context.abort(grpc.StatusCode.CANCELLED, "Nobody waits for the answer.")
         try:
             return method(self, request)
         except tf.errors.OpError as error:
-            context.abort(_CODES[error.error_code], error.message)
+            code, details = _CODES[error.error_code], error.message
+        except Exception:
+            _LOGGER.exception(method.__name__)
+            code, details = grpc.StatusCode.INTERNAL, "Internal error."
+        context.abort(code, details[:_MOST_DETAILS])
 
     return answer
 
@@ -33,7 +44,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     Args:
         model: a `ServedModel`.
-        max_bytes: of an input tensor.
+        max_bytes: of an input tensor, and of all outputs of a request.
     """
 
     def __init__(self, model, max_bytes):
@@ -45,7 +56,8 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Runs a signature."""
         version = self._model.version(request.model_spec)
         signature = request.model_spec.signature_name or "serving_default"
-        outputs = version.run(signature, arrays(request.inputs, self._max_bytes))
+        inputs = tensors_from_messages(request.inputs, self._max_bytes)
+        outputs = version.run(signature, inputs, self._max_bytes)
         response = predict_pb2.PredictResponse()
         response.model_spec.name = self._model.name
         response.model_spec.version.value = version.number
@@ -53,10 +65,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         for name in request.output_filter or outputs:
             if name not in outputs:
                 raise invalid_argument(
-                    f"output tensor alias not found in signature: {name} Outputs "
-                    f"expected to be in the set {{{','.join(sorted(outputs))}}}."
+                    f"Expected output_filter to hold some of {', '.join(outputs)}. "
+                    f"Received: {name}"
                 )
-            response.outputs[name].CopyFrom(tf.make_tensor_proto(outputs[name]))
+            response.outputs[name].CopyFrom(message_from_tensor(outputs[name]))
         return response
 
     @_with_status

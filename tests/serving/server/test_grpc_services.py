@@ -69,7 +69,11 @@ def test_output_filter(service):
     [
         (request_of(model="cats"), "NOT_FOUND", "Latest(cats)"),
         (request_of(version=7), "NOT_FOUND", "Specific(free, 7)"),
-        (request_of("hop"), "FAILED_PRECONDITION", 'Serving signature key "hop" not'),
+        (
+            request_of("hop"),
+            "FAILED_PRECONDITION",
+            'Expected signature "hop" to be one',
+        ),
         (request_of(), "INVALID_ARGUMENT", "Missing: frames"),
         (request_of(frames=FRAMES, box=1), "INVALID_ARGUMENT", "Not expected: box"),
         (request_of(frames=FRAMES / 2), "INVALID_ARGUMENT", '"frames" of signature'),

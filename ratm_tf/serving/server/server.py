@@ -1,6 +1,7 @@
 """The embedded server: TensorFlow Serving's two protocols in a Python process."""
 
 import concurrent.futures
+import contextlib
 import logging
 import socket
 import threading
@@ -25,10 +26,11 @@ class Server:
 
     Args:
         model: a `ServedModel`.
-        host: address to listen on; `"0.0.0.0"` for all of the machine's.
+        host: address to listen on, of IP's version 4 or 6; `"0.0.0.0"` or `"::"` for
+            all of the machine's.
         grpc_port, rest_port: TCP ports; 0 chooses free ones.
         workers: how many requests run at a time on each port; others wait.
-        max_bytes: of a request, and of each of its tensors.
+        max_bytes: of a request, of each of its tensors, and of the answer's tensors.
         poll_seconds: how often to look for new versions.
         grace_seconds: how long requests under way may take when the server closes.
 
@@ -36,7 +38,8 @@ class Server:
         grpc_address, rest_address: `host:port` while it serves.
 
     Raises:
-        OSError: a port is taken, when it starts.
+        ValueError: a port is not in 0..65535.
+        OSError: when it starts: a port is taken, or the host is not this machine's.
 
     Example:
     >>> import tempfile
@@ -62,6 +65,11 @@ class Server:
         poll_seconds=1.0,
         grace_seconds=10.0,
     ):
+        for name, port in (("grpc_port", grpc_port), ("rest_port", rest_port)):
+            if not 0 <= port <= 65535:
+                raise ValueError(
+                    f"Expected `{name}` to be in 0..65535. Received: {port}"
+                )
         self._model = model
         self._host = host
         self._ports = grpc_port, rest_port
@@ -74,31 +82,23 @@ class Server:
 
     def __enter__(self):
         grpc_port, rest_port = self._ports
-        listener = socket.create_server((self._host, rest_port), backlog=2048)
-        # Answers of two packets must not wait for the client's acknowledgement.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.rest_address = f"{self._host}:{listener.getsockname()[1]}"
-        self._rest = uvicorn.Server(
-            uvicorn.Config(
-                rest_app(self._model, self._workers, self._max_bytes),
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                timeout_keep_alive=60,
-                timeout_graceful_shutdown=self._grace_seconds,
-            )
-        )
+        self._rest = self._rest_server()
         self._health = health.HealthServicer()
         self._grpc = self._grpc_server()
-        try:
-            port = self._grpc.add_insecure_port(f"{self._host}:{grpc_port}")
-        except RuntimeError as error:
-            listener.close()
-            raise OSError(f"Could not listen on {self._host}:{grpc_port}") from error
-        self.grpc_address = f"{self._host}:{port}"
-
-        self._refresh()
-        self._grpc.start()
+        with contextlib.ExitStack() as unless_it_starts:
+            unless_it_starts.callback(self._grpc.stop, None)
+            listener = _listen(self._host, rest_port)
+            unless_it_starts.callback(listener.close)
+            self.rest_address = _address(self._host, listener.getsockname()[1])
+            address = _address(self._host, grpc_port)
+            try:
+                port = self._grpc.add_insecure_port(address)
+            except RuntimeError as error:
+                raise OSError(f"Could not listen on {address}.") from error
+            self.grpc_address = _address(self._host, port)
+            self._refresh()
+            self._grpc.start()
+            unless_it_starts.pop_all()
         self._threads = [
             threading.Thread(target=self._rest.run, args=([listener],)),
             threading.Thread(target=self._follow_versions),
@@ -115,6 +115,18 @@ class Server:
         for thread in self._threads:
             thread.join()
         stopped.wait()
+
+    def _rest_server(self):
+        return uvicorn.Server(
+            uvicorn.Config(
+                rest_app(self._model, self._workers, self._max_bytes),
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                timeout_keep_alive=60,
+                timeout_graceful_shutdown=self._grace_seconds,
+            )
+        )
 
     def _grpc_server(self):
         server = grpc.server(
@@ -141,9 +153,27 @@ class Server:
     def _refresh(self):
         try:
             self._model.refresh()
-        except OSError:  # What cannot be read now may be readable later.
+        # Whatever is wrong with the folder now, it may be better later.
+        except Exception:
             _LOGGER.exception("Looking for new versions")
         status = health_pb2.HealthCheckResponse
         self._health.set(
             "", status.SERVING if self._model.available else status.NOT_SERVING
         )
+
+
+def _address(host, port):
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _listen(host, port):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"Could not listen on {_address(host, port)}: {error.strerror}"
+        ) from error
+    # Answers of two packets must not wait for the client's acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener

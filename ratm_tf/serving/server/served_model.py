@@ -1,8 +1,10 @@
 """A served model: a folder of versions, of which the newest is in use."""
 
+import contextlib
 import logging
 import pathlib
 import threading
+import time
 
 import tensorflow as tf
 from tensorflow_serving.apis.get_model_metadata_pb2 import (
@@ -14,17 +16,23 @@ from tensorflow_serving.apis.get_model_status_pb2 import (
     ModelVersionStatus,
 )
 
+from ..protocol.errors import invalid_argument
 from .model_version import ModelVersion
+from .version_folders import version_folders
 
 _LOGGER = logging.getLogger(__name__)
+
+RETRY_SECONDS = 60.0
+"""When a version that did not load is tried again, though its files are the same."""
 
 
 class ServedModel:
     """Follows a model's folder and keeps its newest version loaded.
 
     As in TensorFlow Serving, versions are folders `1`, `2`, ... with a SavedModel each,
-    and the old version is in use until the new one is loaded and warm. A version that
-    does not load is not tried again until its `saved_model.pb` changes.
+    and the old version is in use until the new one is loaded and warm. Of versions that
+    do not load, the next older one is taken, if it is newer than that in use. They are
+    tried again once their files have changed and rest, and now and then in any case.
 
     Args:
         folder: the model's, which holds the versions.
@@ -55,13 +63,15 @@ class ServedModel:
         self._folder = pathlib.Path(folder).resolve()
         if not self._folder.is_dir():
             raise FileNotFoundError(
-                f"Expected a folder with versions of a model. There is no {folder}."
+                "Expected `folder` to be one with versions of a model. There is no "
+                f"{folder}."
             )
         self.name = name or self._folder.name
         self._batching = batching
         self._version = None
         self._states = {}
         self._failed = {}
+        self._seen = {}
         self._refreshing = threading.Lock()
 
     @property
@@ -73,19 +83,20 @@ class ServedModel:
         """Takes the newest version of the folder into use, if it is not yet."""
         with self._refreshing:
             folders = {
-                int(path.parent.name): path.parent
-                for path in self._folder.glob("*/saved_model.pb")
-                if path.parent.name.isdecimal()
+                number: folder
+                for number, folder in version_folders(self._folder).items()
+                if (folder / "saved_model.pb").is_file()
             }
-            newest = max(folders, default=None)
             current = None if self._version is None else self._version.number
-            if newest == current:
-                return
             version = None
-            if newest is not None:
-                version = self._load(newest, folders[newest])
-                if version is None:
+            for number in sorted(folders, reverse=True):
+                if number == current:
                     return
+                version = self._load(number, folders[number])
+                if version is not None:
+                    break
+            if version is None and folders:
+                return
             self._version = version
             if current is not None:
                 self._set_state(current, ModelVersionStatus.END)
@@ -98,10 +109,11 @@ class ServedModel:
 
         Raises:
             tf.errors.NotFoundError: it is not in use.
-            tf.errors.InvalidArgumentError: it asks for a version by a label.
+            tf.errors.InvalidArgumentError: it names no model, or asks for a version by
+                a label.
         """
         version = self._version
-        self._check_label(spec)
+        self._check(spec)
         wanted = spec.version.value if spec.HasField("version") else None
         if (
             version is None
@@ -118,7 +130,7 @@ class ServedModel:
 
     def status(self, spec):
         """Returns a `GetModelStatusResponse`; `spec` and errors as in `version`."""
-        self._check_label(spec)
+        self._check(spec)
         states = dict(self._states) if spec.name == self.name else {}
         which = "any versions"
         if spec.HasField("version"):
@@ -143,16 +155,20 @@ class ServedModel:
         return response
 
     def _load(self, number, folder):
-        modified = (folder / "saved_model.pb").stat().st_mtime_ns
-        if self._failed.get(number) == modified:
-            return None
+        stamp, seen = _stamp(folder), self._seen.get(number)
+        self._seen[number] = stamp
+        if number in self._failed:
+            failed, moment = self._failed[number]
+            changed = stamp != failed and stamp == seen
+            if not changed and time.monotonic() < moment + RETRY_SECONDS:
+                return None
         self._set_state(number, ModelVersionStatus.LOADING)
         try:
             version = ModelVersion(folder, self._batching)
         # Whatever is wrong with this version, the one in use must go on.
         except Exception as error:
             _LOGGER.error("Version %d of %s does not load: %s", number, folder, error)
-            self._failed[number] = modified
+            self._failed[number] = stamp, time.monotonic()
             self._set_state(number, ModelVersionStatus.END, error)
             return None
         _LOGGER.info("Version %d of model %s is in use", number, self.name)
@@ -168,10 +184,20 @@ class ServedModel:
         self._states[number] = status
 
     @staticmethod
-    def _check_label(spec):
+    def _check(spec):
+        if not spec.name:
+            raise invalid_argument("Expected the request to name a model.")
         if spec.version_label:
-            raise tf.errors.InvalidArgumentError(
-                None,
-                None,
-                f"Unrecognized servable version label: {spec.version_label}",
+            raise invalid_argument(
+                f"Expected no version label. Received: {spec.version_label}"
             )
+
+
+def _stamp(folder):
+    """What changes with any of a folder's files."""
+    stamp = set()
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # It may go as we look.
+            status = path.stat()
+            stamp.add((path, status.st_size, status.st_mtime_ns))
+    return stamp

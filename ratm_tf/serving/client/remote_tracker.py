@@ -22,7 +22,7 @@ class RemoteTracker:
     >>> client = serving.GrpcClient("127.0.0.1:1", "digits", attempts=1)
     >>> serving.RemoteTracker(client).start(frame_size=(100, 100))
     Traceback (most recent call last):
-    ratm_tf.serving.serving_error.ServingError: No server answers at 127.0.0.1:1: ...
+    ratm_tf.serving.client.serving_error.ServingError: No server answers at ...
     """
 
     def __init__(self, client):

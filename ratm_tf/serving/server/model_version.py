@@ -3,17 +3,20 @@
 import pathlib
 import re
 
-import numpy as np
 import tensorflow as tf
 from google.protobuf import struct_pb2
 from tensorflow.core.protobuf import saved_model_pb2
-from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
+from ..protocol.errors import invalid_argument
+from ..protocol.tensor_messages import tensors_from_messages
 from .batching import batched
+from .warmup_requests import read_warmup_requests
 
 _PYTHON = re.compile(
-    r"^Graph execution error:.*?<stack traces unavailable>\s*| \[Op:\w*\]", re.DOTALL
+    r"^Graph execution error:\s+(?:Detected at node .*\n(?:(?:<stack .*|[ \t].*|)\n)*)*"
+    r"|\{\{function_node .*?\}\} | \[Op:\w*\]|\n\t \[\[.*\]\]"
 )
+"""What TensorFlow's Python adds to a message: stacks of calls, and names of nodes."""
 
 
 class ModelVersion:
@@ -48,17 +51,23 @@ class ModelVersion:
         self._specs, self._functions = {}, {}
         for name, function in self._model.signatures.items():
             specs = function.structured_input_signature[1]
-            if batching and all(spec.shape.rank != 0 for spec in specs.values()):
+            if batching and specs and all(s.shape.rank != 0 for s in specs.values()):
                 function = batched(function, specs, batching)
             self._specs[name], self._functions[name] = specs, function
-        self._warm_up(folder / "assets.extra" / "tf_serving_warmup_requests")
+        for request in read_warmup_requests(folder):
+            self.run(
+                request.model_spec.signature_name, tensors_from_messages(request.inputs)
+            )
 
-    def run(self, signature, inputs):
+    def run(self, signature, inputs, max_bytes=None):
         """Runs a signature.
 
         Args:
             signature: its name.
-            inputs: dict of arrays by name; strings are arrays of bytes objects.
+            inputs: dict of arrays or tensors by name; strings are arrays of bytes
+                objects.
+            max_bytes: of the outputs together, beyond which they are not taken out of
+                TensorFlow.
 
         Returns:
             Dict of arrays by name.
@@ -66,7 +75,7 @@ class ModelVersion:
         Raises:
             tf.errors.FailedPreconditionError: there is no such signature.
             tf.errors.InvalidArgumentError: inputs are missing, are not expected, or
-                have another type or shape.
+                have another type or shape, or the outputs are larger than `max_bytes`.
             tf.errors.OpError: what TensorFlow raises as it runs.
         """
         specs = self.specs(signature)
@@ -74,23 +83,32 @@ class ModelVersion:
             missing = ", ".join(sorted(specs.keys() - inputs.keys())) or "none"
             extra = ", ".join(sorted(inputs.keys() - specs.keys())) or "none"
             raise invalid_argument(
-                f'Inputs do not match signature "{signature}". Missing: {missing}. '
+                f'Expected the inputs of signature "{signature}". Missing: {missing}. '
                 f"Not expected: {extra}."
             )
         tensors = {}
-        for name, array in inputs.items():
-            spec, dtype = specs[name], tf.as_dtype(array.dtype)
-            if dtype != spec.dtype or not spec.shape.is_compatible_with(array.shape):
+        for name, value in inputs.items():
+            spec, dtype = specs[name], tf.as_dtype(value.dtype)
+            if dtype != spec.dtype or not spec.shape.is_compatible_with(value.shape):
                 raise invalid_argument(
-                    f'Input "{name}" of signature "{signature}" is {dtype.name} of '
-                    f"shape {list(array.shape)}; expected {spec.dtype.name} of shape "
-                    f"{spec.shape}."
+                    f'Expected input "{name}" of signature "{signature}" to be '
+                    f"{spec.dtype.name} of shape {spec.shape}. Received: {dtype.name} "
+                    f"of shape {list(value.shape)}"
                 )
-            tensors[name] = tf.constant(array, spec.dtype)
+            tensors[name] = tf.convert_to_tensor(value, spec.dtype)
         try:
             outputs = self._functions[signature](**tensors)
         except tf.errors.OpError as error:
-            raise _plain(error) from error
+            raise type(error)(None, None, _PYTHON.sub("", error.message)) from error
+        size = sum(
+            output.shape.num_elements() * output.dtype.size
+            for output in outputs.values()
+        )
+        if max_bytes is not None and size > max_bytes:
+            raise invalid_argument(
+                f"Expected a request whose answer takes at most {max_bytes} bytes. "
+                f"Received one of {size}."
+            )
         return {name: output.numpy() for name, output in outputs.items()}
 
     def specs(self, signature):
@@ -99,74 +117,10 @@ class ModelVersion:
             raise tf.errors.FailedPreconditionError(
                 None,
                 None,
-                f'Serving signature key "{signature}" not found. There are: '
+                f'Expected signature "{signature}" to be one of: '
                 f"{', '.join(sorted(self._specs))}.",
             )
         return self._specs[signature]
-
-    def _warm_up(self, path):
-        if not path.exists():
-            return
-        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            request = PredictionLog.FromString(record).predict_log.request
-            self.run(request.model_spec.signature_name, arrays(request.inputs))
-
-
-def arrays(protos, max_bytes=None):
-    """Turns `TensorProto` messages into arrays.
-
-    Args:
-        protos: mapping of messages.
-        max_bytes: of a tensor; a short message can stand for a large one.
-
-    Returns:
-        Dict of NumPy arrays, of bytes objects for strings.
-
-    Raises:
-        tf.errors.ResourceExhaustedError: a tensor is larger than `max_bytes`.
-        tf.errors.InvalidArgumentError: a message does not hold a tensor.
-
-    Example:
-    >>> from ratm_tf.serving.model_version import arrays
-    >>> arrays({"x": tf.make_tensor_proto([1.0, 2.0])})
-    {'x': array([1., 2.], dtype=float32)}
-    """
-    converted = {}
-    for name, proto in protos.items():
-        try:
-            dtype = tf.as_dtype(proto.dtype)
-            size = dtype.size * np.prod(
-                [float(axis.size) for axis in proto.tensor_shape.dim]
-            )
-            if max_bytes is not None and size > max_bytes:
-                raise tf.errors.ResourceExhaustedError(
-                    None,
-                    None,
-                    f'Input "{name}" takes {size:.0f} bytes, the limit is {max_bytes}.',
-                )
-            converted[name] = np.asarray(tf.make_ndarray(proto))
-        except (TypeError, ValueError) as error:
-            raise invalid_argument(
-                f'Input "{name}" does not hold a tensor: {error}'
-            ) from error
-    return converted
-
-
-def invalid_argument(message):
-    """An `InvalidArgumentError` of TensorFlow's, which both protocols have codes for.
-
-    Example:
-    >>> from ratm_tf.serving.model_version import invalid_argument
-    >>> invalid_argument("Expected less.").message
-    'Expected less.'
-    """
-    return tf.errors.InvalidArgumentError(None, None, message)
-
-
-def _plain(error):
-    """The error without what Python adds to a server's message."""
-    message = _PYTHON.sub("", error.message)
-    return type(error)(None, None, message)
 
 
 def _serving_graph(folder):
@@ -175,7 +129,9 @@ def _serving_graph(folder):
     for graph in model.meta_graphs:
         if tf.saved_model.SERVING in graph.meta_info_def.tags:
             return graph
-    raise ValueError(f"{path} holds no graph with the tag {tf.saved_model.SERVING!r}.")
+    raise ValueError(
+        f"Expected {path} to hold a graph with the tag {tf.saved_model.SERVING!r}."
+    )
 
 
 def _hint(graph):

@@ -1,4 +1,4 @@
-"""The files that TensorFlow Serving reads beside a SavedModel.
+"""The files that configure a TensorFlow Serving for an export.
 
 They are made of TensorFlow Serving's own messages, which the extra `serving` installs:
 `pip install "ratm-tf[serving]"`.
@@ -6,37 +6,14 @@ They are made of TensorFlow Serving's own messages, which the extra `serving` in
 
 import pathlib
 
-import tensorflow as tf
 from google.protobuf import text_format
 
-
-def write_warmup_requests(folder, requests):
-    """Writes requests that a server replays before it takes a SavedModel into use.
-
-    Args:
-        folder: the SavedModel's.
-        requests: dict of the inputs of signatures, themselves dicts of tensors by name,
-            by the signatures' names.
-
-    Raises:
-        ImportError: `tensorflow-serving-api` is not installed.
-
-    Example:
-    >>> import tempfile
-    >>> write_warmup_requests(tempfile.mkdtemp(), {"square": {"x": tf.ones([1, 2])}})
-    """
-    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
-
-    path = pathlib.Path(folder) / "assets.extra" / "tf_serving_warmup_requests"
-    path.parent.mkdir(exist_ok=True)
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature, inputs in requests.items():
-            log = PredictionLog()
-            request = log.predict_log.request
-            request.model_spec.signature_name = signature
-            for name, value in inputs.items():
-                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-            writer.write(log.SerializeToString())
+BATCHING_PARAMETERS = {
+    "max_batch_size": 32,
+    "batch_timeout_micros": 1000,
+    "max_enqueued_batches": 100,
+    "num_batch_threads": 2,
+}
 
 
 def write_configuration(directory):
@@ -69,6 +46,8 @@ def write_configuration(directory):
     """
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
+    from ratm_tf.serving.server.batching_parameters import write_batching_parameters
+
     directory = pathlib.Path(directory).resolve()
     config = ModelServerConfig()
     config.model_config_list.config.add(
@@ -77,12 +56,4 @@ def write_configuration(directory):
         model_platform="tensorflow",
     )
     (directory / "models.config").write_text(text_format.MessageToString(config))
-    (directory / "batching.config").write_text(BATCHING)
-
-
-BATCHING = """\
-max_batch_size { value: 32 }
-batch_timeout_micros { value: 1000 }
-max_enqueued_batches { value: 100 }
-num_batch_threads { value: 2 }
-"""
+    write_batching_parameters(directory / "batching.config", BATCHING_PARAMETERS)

@@ -4,12 +4,23 @@
 class ServingError(RuntimeError):
     """A call to a server failed; the message says at which end and why.
 
+    Args:
+        message: text.
+        answered: whether a server answered, and refused.
+
+    Attributes:
+        answered: as above.
+
     Example:
     >>> from ratm_tf import serving
     >>> raise serving.ServingError("No server answers at 127.0.0.1:8500.")
     Traceback (most recent call last):
-    ratm_tf.serving.serving_error.ServingError: No server answers at 127.0.0.1:8500.
+    ratm_tf.serving.client.serving_error.ServingError: No server answers at 127....
     """
+
+    def __init__(self, message, answered=False):
+        super().__init__(message)
+        self.answered = answered
 
     @classmethod
     def no_answer(cls, address, reason):
@@ -24,15 +35,17 @@ class ServingError(RuntimeError):
     @classmethod
     def no_model(cls, address, model, reason):
         """The server does not have the model."""
-        return cls(f"The server at {address} serves no model {model!r}: {reason}")
+        return cls(f"The server at {address} serves no model {model!r}: {reason}", True)
 
     @classmethod
     def no_signature(cls, model, signature, signatures):
         """The model does not have the signature."""
         names = ", ".join(sorted(signatures))
-        return cls(f"Model {model!r} has no signature {signature!r}. It has: {names}.")
+        return cls(
+            f"Model {model!r} has no signature {signature!r}. It has: {names}.", True
+        )
 
     @classmethod
     def refused(cls, address, code, reason):
         """The server answers with any other error."""
-        return cls(f"The server at {address} answered {code}: {reason}")
+        return cls(f"The server at {address} answered {code}: {reason}", True)

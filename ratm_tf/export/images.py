@@ -1,0 +1,90 @@
+"""Image files, decoded in a graph."""
+
+import tensorflow as tf
+
+MOST_PIXEL_VALUES = 2**28
+"""Values of all images of one call together: short files can stand for large images."""
+
+
+def decode_images(files, channels):
+    """Decodes image files in a graph, and says which do not decode.
+
+    Args:
+        files: string tensor `[...]` of JPEG or PNG files, all of the same size.
+        channels: 1 or 3, to which images are converted.
+
+    Returns:
+        uint8 `[..., H, W, channels]`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when it runs, if files do not decode or would
+            become more than `MOST_PIXEL_VALUES` together, with the index of the first,
+            or have different sizes.
+
+    Example:
+    >>> picture = tf.io.encode_png(tf.zeros([20, 30, 1], tf.uint8))
+    >>> decode_images([[picture] * 3], channels=1).shape
+    TensorShape([1, 3, 20, 30, 1])
+    """
+    files = tf.convert_to_tensor(files)
+    flat = tf.reshape(files, [-1])
+    count = tf.size(flat, tf.int64)
+
+    def decode(index, file):
+        values = _pixels(file) * channels * tf.cast(count, tf.float64)
+        fits = tf.debugging.Assert(values <= MOST_PIXEL_VALUES, [values])
+        with tf.control_dependencies([fits]):
+            return index, tf.io.decode_image(file, channels, expand_animations=False)
+
+    none = tf.data.Dataset.from_tensors(
+        (tf.zeros([0], tf.int64), tf.zeros([0, 0, 0, channels], tf.uint8))
+    )
+    # A data set can go on after a file that does not decode; a map over tensors cannot.
+    indices, images = (
+        tf.data.Dataset.from_tensor_slices(flat)
+        .enumerate()
+        .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+        .ignore_errors()
+        .batch(tf.maximum(count, 1))
+        .concatenate(none)
+        .take(1)
+        .get_single_element()
+    )
+    decoded = tf.scatter_nd(indices[:, tf.newaxis], tf.ones_like(indices), [count])
+    failed = tf.where(tf.reshape(decoded, tf.shape(files)) == 0)
+    message = (
+        f"Expected JPEG or PNG images, together of at most {MOST_PIXEL_VALUES} values. "
+        "Does not decode, the first by index:"
+    )
+    all_decoded = tf.size(indices, tf.int64) == count
+    with tf.control_dependencies(
+        [tf.debugging.Assert(all_decoded, [message, failed[:1]])]
+    ):
+        shape = tf.concat([tf.shape(files), tf.shape(images)[1:]], axis=0)
+        return tf.ensure_shape(
+            tf.reshape(images, shape), files.shape + [None, None, channels]
+        )
+
+
+def _pixels(file):
+    """How many pixels the header of a file tells of, float64.
+
+    Raises `tf.errors.InvalidArgumentError` if it is neither PNG nor JPEG.
+    """
+
+    def png():
+        header = tf.io.decode_raw(file, tf.uint8, fixed_length=24)
+        width, height = tf.unstack(tf.reshape(header[16:], [2, 4]))
+        return _big_endian(width) * _big_endian(height)
+
+    def jpeg():
+        height, width, _ = tf.unstack(tf.image.extract_jpeg_shape(file))
+        return tf.cast(height, tf.float64) * tf.cast(width, tf.float64)
+
+    is_png = tf.strings.substr(file, 0, 8) == b"\x89PNG\r\n\x1a\n"
+    return tf.cond(is_png, png, jpeg)
+
+
+def _big_endian(octets):
+    weights = tf.constant([2.0**24, 2.0**16, 2.0**8, 1.0], tf.float64)
+    return tf.reduce_sum(tf.cast(octets, tf.float64) * weights)

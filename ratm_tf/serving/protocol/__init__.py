@@ -1,0 +1,1 @@
+"""What clients and server share: TensorFlow Serving's messages and JSON."""
