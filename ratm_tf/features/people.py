@@ -1,6 +1,5 @@
 """The person classifier of the KTH experiments (section 6.3 of the paper)."""
 
-import h5py
 import keras
 
 from ratm_tf.features.grey_conv2d import GreyConv2D
@@ -108,6 +107,8 @@ def import_theano_weights(path):
         FileNotFoundError: If there is no file at `path`.
         ValueError: If it lacks an array or has one of another shape.
     """
+    import h5py
+
     model = human_cnn()
     expected = {
         "conv0_W": (128, 1, 5, 5),
@@ -124,7 +125,8 @@ def import_theano_weights(path):
             found = file[name].shape if name in file else "nothing"
             if found != shape:
                 raise ValueError(
-                    f"path: {name} in {path} must have shape {shape}, got {found}."
+                    f"Expected `{name}` in {path} to have the shape {shape}. "
+                    f"Received: {found}"
                 )
         weights = {name: file[name][:] for name in expected}
     for name in ("conv0_W", "conv1_W"):

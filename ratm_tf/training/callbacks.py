@@ -5,8 +5,7 @@ import time
 import keras
 import tensorflow as tf
 
-from ratm_tf.evaluation import tracker_inputs
-from ratm_tf.visualize import film_strip, save_image
+from ratm_tf.visualize import tracked_film_strip
 
 
 class Throughput(keras.callbacks.Callback):
@@ -52,21 +51,15 @@ class Throughput(keras.callbacks.Callback):
 class TrackedSequences(keras.callbacks.Callback):
     """Draws how the tracker follows a few sequences, at the end of every epoch.
 
-    Each epoch adds an image to the TensorBoard logs; the last one is also written as a
-    PNG file: frames with true (green) and predicted (red) boxes over glimpses, as in
-    the paper's Fig. 10.
+    Each epoch adds an image to the TensorBoard logs, a `tracked_film_strip`.
 
     Args:
         example: dict, a batch of `ratm_tf.datasets`.
         log_dir: folder of the TensorBoard logs.
-        path: where to write the PNG file.
-        every: draws every so many frames of a sequence.
 
     Example:
     >>> frames, boxes = tf.zeros([1, 5, 64, 64, 1]), tf.zeros([1, 5, 4])
-    >>> pictures = TrackedSequences(
-    ...     {"frames": frames, "boxes": boxes}, log_dir="/tmp/logs", path="/tmp/a.png"
-    ... )
+    >>> pictures = TrackedSequences({"frames": frames, "boxes": boxes}, "/tmp/logs")
     >>> tracker = ratm_tf.Tracker(ratm_tf.RATMCell(8, glimpse_size=(8, 8)))
     >>> tracker.compile("sgd", loss={"boxes": "mae"})
     >>> history = tracker.fit(
@@ -74,26 +67,18 @@ class TrackedSequences(keras.callbacks.Callback):
     ... )
     """
 
-    def __init__(self, example, log_dir, path, every=3):
+    def __init__(self, example, log_dir):
         super().__init__()
         self._example = example
         self._log_dir = str(log_dir)
-        self._path = path
-        self._every = every
 
     def on_train_begin(self, logs=None):
         self._writer = tf.summary.create_file_writer(self._log_dir)
 
-    def _draw(self):
-        frames, true_boxes = self._example["frames"], self._example["boxes"]
-        outputs = self.model.predict_on_batch(tracker_inputs(self._example))
-        shown = frames, outputs["glimpses"], outputs["boxes"], true_boxes
-        return film_strip(*(values[:, :: self._every] for values in shown))
-
     def on_epoch_end(self, epoch, logs=None):
+        strip = tracked_film_strip(self.model, self._example)
         with self._writer.as_default():
-            tf.summary.image("tracked", self._draw()[tf.newaxis], step=epoch)
+            tf.summary.image("tracked", strip[tf.newaxis], step=epoch)
 
     def on_train_end(self, logs=None):
-        save_image(self._path, self._draw())
         self._writer.close()

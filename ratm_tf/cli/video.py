@@ -2,10 +2,7 @@
 
 import json
 
-import cv2
 from absl import app, flags
-
-from ratm_tf.visualize import RED, draw_boxes
 
 _VIDEO = flags.DEFINE_string(
     "video", None, "A video file, or the number of a camera.", required=True
@@ -55,6 +52,9 @@ def report(tracked):
     Args:
         tracked: iterable of frames, BGR, and boxes (x1, y1, x2, y2), float arrays.
     """
+    from ratm_tf.opencv import cv2
+    from ratm_tf.visualize import RED, draw_boxes
+
     writer = None
     try:
         for index, (frame, box) in enumerate(tracked):
@@ -73,6 +73,8 @@ def report(tracked):
 
 
 def _open():
+    from ratm_tf.opencv import cv2
+
     video = _VIDEO.value
     capture = cv2.VideoCapture(int(video) if is_camera() else video)
     if not capture.isOpened():
@@ -82,6 +84,8 @@ def _open():
 
 def _open_writer(frame):
     """A video file for frames of this size, as fast as the video."""
+    from ratm_tf.opencv import cv2
+
     # Cameras do not say how fast they are.
     rate = 25.0 if is_camera() else _open().get(cv2.CAP_PROP_FPS) or 25.0
     path = _OUTPUT.value
