@@ -103,7 +103,7 @@ def served(folder):
 
 def in_process(folder):
     """The function that runs a signature of the newest version here."""
-    library.available()  # Exports with the fused op need it loaded.
+    library.unavailable_reason()  # Exports with the fused op need it loaded.
     model = serving.ServedModel(folder)
     model.refresh()
     return model.version(ModelSpec(name=model.name)).run

@@ -42,7 +42,7 @@ _MAX_REQUEST = flags.DEFINE_integer(
 def main(_):
     """Serves until it is interrupted."""
     logging.set_verbosity(logging.INFO)
-    library.available()  # Exports with the fused op need it loaded.
+    library.unavailable_reason()  # Exports with the fused op need it loaded.
     batching = None
     if _BATCHING.value is not None:
         batching = serving.read_batching_parameters(_BATCHING.value)

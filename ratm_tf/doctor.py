@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from ratm_tf.attention import library
-from ratm_tf.attention.op import gaussian_glimpse
+from ratm_tf.attention.functional import gaussian_glimpse
+from ratm_tf.attention.implementation import fallback_reason
 
 
 def report():
@@ -24,8 +25,7 @@ def report():
       >>> report()[1].startswith("tensorflow")
       True
     """
-    reason = library.fallback_reason()
-    hint = "" if library.disabled() else f". {library.BUILD_HINT}"
+    reason = fallback_reason()
     gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
     lines = [
         f"python          {platform.python_version()}",
@@ -36,11 +36,11 @@ def report():
         f"GPU             {', '.join(gpus) or 'none visible'}",
         f"op library      {library.PATH}",
         f"op kernels      {', '.join(sorted(library.devices())) or 'none'}",
-        f"implementation  tf, because {reason}{hint}"
+        f"implementation  tf, because {reason}"
         if reason is not None
         else "implementation  fused, because the library loads (tf where XLA compiles)",
     ]
-    if not library.available():
+    if library.unavailable_reason() is not None:
         nothing = "self-check      skipped: there is nothing to compare it with"
         return [*lines, nothing]
     difference = _largest_difference()

@@ -88,7 +88,7 @@ def export_saved_model(tracker, directory, ops="tf", version=None, dtype="uint8"
             "Expected a built `tracker`: call it once, or `build`, before the export."
         )
     if ops == "fused":
-        library.ops()  # Says why it is not available.
+        library.load()  # Says why it is not available.
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     if version is None:
@@ -305,7 +305,7 @@ def load_saved_model(folder):
     model.meta_graphs[0].meta_info_def.any_info.Unpack(description)
     if dict(description).get("ratm_tf.ops") == "fused":
         try:
-            library.ops()
+            library.load()
         except RuntimeError as error:
             raise RuntimeError(
                 f"{folder} does not load: {LINK_HINT}. {error}"

@@ -8,16 +8,19 @@ import tensorflow as tf
 
 from ratm_tf import doctor
 from ratm_tf.attention import library
+from ratm_tf.attention.implementation import fallback_reason
 
 
 def test_report_names_the_versions_and_the_implementation():
     report = "\n".join(doctor.report())
     for fact in (tf.__version__, keras.__version__, np.__version__, str(library.PATH)):
         assert fact in report
-    chosen = "fused" if library.uses_fused("auto") else "tf"
+    chosen = "fused" if fallback_reason() is None else "tf"
     assert f"implementation  {chosen}, because" in report
     assert "FAILED" not in report
-    assert ("self-check      passed" in report) == library.available()
+    assert ("self-check      passed" in report) == (
+        library.unavailable_reason() is None
+    )
 
 
 def test_program_says_why_the_fallback_runs():

@@ -61,7 +61,7 @@ def kind(request):
 
 @pytest.fixture(scope="module", params=["tf", "fused"])
 def ops(request):
-    if request.param == "fused" and not library.available():
+    if request.param == "fused" and library.unavailable_reason() is not None:
         assert os.environ.get("RATM_TF_REQUIRE_FUSED") != "1"
         pytest.skip(library.unavailable_reason())
     return request.param
@@ -158,7 +158,7 @@ def test_names_the_frame_that_does_not_decode(signatures, kind, damage):
 
 
 def test_pretrained_tracker_in_both_flavours(tmp_path):
-    if not library.available():
+    if library.unavailable_reason() is not None:
         pytest.skip(library.unavailable_reason())
     tracker = ratm_tf.load_pretrained("moving_mnist")
     digits = ratm_tf.datasets.moving_mnist("test", num_frames=30, batch_size=2)
@@ -236,7 +236,7 @@ def test_clear_errors(tmp_path):
 
 
 def test_fused_op_missing(tmp_path, monkeypatch):
-    if not library.available():
+    if library.unavailable_reason() is not None:
         pytest.skip(library.unavailable_reason())
     tracker = tracker_of_kind("learned")
     folder = ratm_tf.export_saved_model(tracker, tmp_path, ops="fused")
@@ -300,7 +300,7 @@ if library:
 
 def test_runs_without_the_package(tmp_path):
     folders = []
-    for ops in ("tf", "fused")[: 1 + library.available()]:
+    for ops in ("tf", "fused")[: 1 + (library.unavailable_reason() is None)]:
         tracker = tracker_of_kind("given")
         folder = ratm_tf.export_saved_model(tracker, tmp_path / ops, ops=ops)
         inputs = {"frames": VIDEO, "initial_box": BOX}
@@ -308,7 +308,7 @@ def test_runs_without_the_package(tmp_path):
         track = ratm_tf.load_saved_model(folder).signatures["track"]
         np.save(folder / "boxes.npy", track(**inputs)["boxes"])
         folders.append(folder)
-    path = library.PATH if library.available() else ""
+    path = library.PATH if library.unavailable_reason() is None else ""
     result = subprocess.run(
         [sys.executable, "-I", "-c", WITHOUT_PACKAGE, path, *folders],
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},

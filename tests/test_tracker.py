@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import ratm_tf
-from ratm_tf.attention import library
+from ratm_tf.attention.implementation import fallback_reason
 from ratm_tf.boxes import corner_box, extent_box, window_from_box
 from ratm_tf.objectives import LocalizationLoss, PixelLoss
 
@@ -87,7 +87,7 @@ def test_unrolled_sequences_train_like_a_loop(monkeypatch):
     monkeypatch.setattr("ratm_tf.tracker.MOST_UNROLLED_FRAMES", 5)
     looped, was_unrolled_then = losses()
     assert not was_unrolled_then
-    assert was_unrolled == library.uses_fused("auto")
+    assert was_unrolled == (fallback_reason() is None)
     np.testing.assert_allclose(unrolled, looped, rtol=1e-5)
 
 
@@ -241,7 +241,7 @@ def test_jit_compile(implementation):
     tracker.compile("sgd", loss={"boxes": "mae"}, jit_compile=True)
     history = tracker.fit({"frames": FRAMES}, labels(), epochs=2, verbose=0).history
     assert history["loss"][1] < history["loss"][0]
-    fused = library.uses_fused(implementation)
+    fused = fallback_reason(implementation) is None
     assert tracker.jit_compile != fused
 
 

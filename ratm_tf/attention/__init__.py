@@ -1,8 +1,8 @@
 """Where to look: windows, the Gaussian glimpse and the recurrent cell."""
 
+from ratm_tf.attention.functional import gaussian_glimpse
 from ratm_tf.attention.glimpse import GaussianGlimpse
 from ratm_tf.attention.irnn_cell import IRNNCell
-from ratm_tf.attention.op import gaussian_glimpse
 from ratm_tf.attention.ratm_cell import RATMCell
 from ratm_tf.attention.window import (
     activations_from_window,

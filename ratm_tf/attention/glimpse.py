@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from ratm_tf.attention import library
-from ratm_tf.attention.op import gaussian_glimpse
+from ratm_tf.attention.functional import gaussian_glimpse
+from ratm_tf.attention.implementation import check_implementation, fallback_reason
 from ratm_tf.attention.window import window_from_activations
 
 
@@ -63,16 +63,20 @@ class GaussianGlimpse(keras.layers.Layer):
             raise ValueError(
                 f"Expected `min_sigma` to be 0 pixels or more. Received: {min_sigma}"
             )
-        if implementation not in ("auto", "fused", "tf"):
-            raise ValueError(
-                "Expected `implementation` to be 'auto', 'fused' or 'tf'. "
-                f"Received: {implementation!r}"
-            )
         self.min_sigma = float(min_sigma)
         self.implementation = implementation
         self.return_window = return_window
+
+    @property
+    def implementation(self):
+        """`"auto"`, `"fused"` or `"tf"`; set, it holds for what is traced then."""
+        return self._implementation
+
+    @implementation.setter
+    def implementation(self, implementation):
+        self._implementation = check_implementation(implementation)
         # XLA cannot compile the fused op: keep `jit_compile="auto"` from asking it to.
-        self.supports_jit = not library.uses_fused(implementation)
+        self.supports_jit = fallback_reason(implementation) is not None
 
     def build(self, images_shape, activations_shape):
         if activations_shape[-1] not in (None, 6):

@@ -17,7 +17,7 @@ def implementation(request):
 def fused():
     """The module of the fused ops."""
     require_fused()
-    return library.ops()
+    return library.load()
 
 
 def require_fused():

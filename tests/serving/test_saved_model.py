@@ -132,7 +132,7 @@ def test_plain_flavour(program, kind, tmp_path):
 
 @pytest.mark.slow
 def test_fused_flavour(program, tmp_path):
-    if not library.available():
+    if library.unavailable_reason() is not None:
         pytest.skip(library.unavailable_reason())
     folder = exported("given", "fused", tmp_path / "model")
     check(program, folder, "given", tmp_path, library.PATH)
@@ -140,7 +140,7 @@ def test_fused_flavour(program, tmp_path):
 
 @pytest.mark.slow
 def test_fused_flavour_without_the_op(program, tmp_path):
-    if not library.available():
+    if library.unavailable_reason() is not None:
         pytest.skip(library.unavailable_reason())
     folder = exported("given", "fused", tmp_path / "model")
     result, response = predict(program, folder, request_bytes("given"), tmp_path)

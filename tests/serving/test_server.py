@@ -183,7 +183,9 @@ def test_no_folder(tmp_path):
         serving.ServedModel(tmp_path / "nowhere")
 
 
-@pytest.mark.skipif(not library.available(), reason=str(library.unavailable_reason()))
+@pytest.mark.skipif(
+    library.unavailable_reason() is not None, reason=str(library.unavailable_reason())
+)
 def test_without_this_package(models, tracker, tmp_path):
     """The folder `serving` alone, with TensorFlow, serves a tracker.
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ratm_tf.attention import library, op
-from ratm_tf.attention.op import gaussian_glimpse
+from ratm_tf.attention import filterbank, functional, library
+from ratm_tf.attention.functional import gaussian_glimpse
 from tests.attention import reference
 
 DTYPES = [tf.uint8, tf.bfloat16, tf.float16, tf.float32, tf.float64]
@@ -487,11 +487,90 @@ def test_xla_cannot_compile_the_fused_op(fused):
         inner = tf.function(lambda: gaussian_glimpse(images, window, (2, 2), "fused"))
         return inner()
 
-    with pytest.raises(ValueError, match="cannot be compiled by XLA"):
+    with pytest.raises(ValueError, match="where XLA compiles.* Received: 'fused'"):
         function(tf.ones([1, 4, 4, 1]), tf.ones([1, 6]))
 
 
-@pytest.mark.parametrize("module", [op, library], ids=lambda module: module.__name__)
+IMAGES = np.ones([2, 4, 5, 1], np.float32)
+WINDOW = np.ones([2, 6], np.float32)
+
+
+@pytest.mark.parametrize(
+    "arguments,error,message",
+    [
+        ({"images": IMAGES.astype(np.int32)}, TypeError, "`images` .* int32"),
+        (
+            {"images": IMAGES[0]},
+            ValueError,
+            r"`images` .* \[B, H, W, C\]. Received: \(4, 5, 1\)",
+        ),
+        (
+            {"images": IMAGES[:, :0]},
+            ValueError,
+            "`images` .* positive height and width",
+        ),
+        ({"window": WINDOW.astype(str)}, TypeError, "`window` .* string"),
+        ({"window": WINDOW > 0}, TypeError, "`window` .* bool"),
+        (
+            {"window": WINDOW[0]},
+            ValueError,
+            r"`window` .* \[B, 6\] or \[B, K, 6\]\. Received",
+        ),
+        ({"window": WINDOW[:, :5]}, ValueError, r"`window` .* Received: \(2, 5\)"),
+        (
+            {"window": WINDOW[:1]},
+            ValueError,
+            r"`images` and `window` to agree .* batch",
+        ),
+        ({"glimpse_size": 28}, ValueError, "`glimpse_size` .* Received: 28"),
+        ({"glimpse_size": (3, 0)}, ValueError, r"`glimpse_size` .* Received: \(3, 0\)"),
+        (
+            {"glimpse_size": (3.0, 3)},
+            ValueError,
+            r"`glimpse_size` .* Received: \(3.0, 3\)",
+        ),
+        (
+            {"implementation": "cuda"},
+            ValueError,
+            "`implementation` .* Received: 'cuda'",
+        ),
+    ],
+)
+@pytest.mark.parametrize("graph", [False, True])
+def test_bad_arguments(arguments, error, message, graph):
+    arguments = {"images": IMAGES, "window": WINDOW, **arguments}
+    function = tf.function(gaussian_glimpse) if graph else gaussian_glimpse
+    with pytest.raises(error, match=message):
+        function(**arguments)
+
+
+def test_numpy_integers_are_a_size():
+    assert gaussian_glimpse(IMAGES, WINDOW, np.array([2, 3])).shape == [2, 2, 3, 1]
+
+
+@pytest.mark.parametrize(
+    "images,window",
+    [
+        ([2, 4, 5, 1], [3, 6]),
+        ([2, 4, 5, 1], [1, 6]),
+        ([1, 4, 5, 1], [2, 6]),
+        ([2, 4, 5, 1], [2, 5]),
+        ([4, 5, 1], [2, 6]),
+        ([2, 4, 5, 1], [2, 1, 1, 6]),
+    ],
+)
+def test_shapes_that_turn_out_wrong_at_run_time(implementation, images, window):
+    function = tf.function(
+        lambda x, w: gaussian_glimpse(x, w, (3, 4), implementation),
+        input_signature=[tf.TensorSpec(None), tf.TensorSpec(None)],
+    )
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        function(tf.ones(images), tf.ones(window))
+
+
+@pytest.mark.parametrize(
+    "module", [filterbank, functional, library], ids=lambda module: module.__name__
+)
 def test_examples(module):
     results = doctest.testmod(module)
     assert results.attempted and not results.failed

@@ -1,11 +1,11 @@
-"""`gaussian_glimpse`: the fused op, its gradients, and the choice of form."""
+"""`gaussian_glimpse`, as a function of tensors, and its gradients."""
 
 import numbers
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
 
 from ratm_tf.attention import filterbank, library
+from ratm_tf.attention.implementation import choose
 
 _DTYPES = (tf.uint8, tf.bfloat16, tf.float16, tf.float32, tf.float64)
 
@@ -27,41 +27,42 @@ def gaussian_glimpse(images, window, glimpse_size=(28, 28), implementation="auto
     such as an RNN, which cannot know by itself that nobody asks for it.
 
     Args:
-      images: shape `[B, H, W, C]`, dtype uint8, bfloat16, float16, float32 or
-        float64, finite, H and W positive. The scale of the values is kept.
-      window: `center_x, center_y, sigma_x, sigma_y, stride_x, stride_y` in
-        pixels, shape `[B, 6]`, or `[B, K, 6]` for K windows into each image.
-        Any real dtype; computed in float32, or float64 for float64 images. A
-        window with a NaN or infinite number gets a NaN glimpse and a NaN
-        gradient, and adds nothing to the gradient of the images.
-      glimpse_size: rows and columns `(N, M)` of a glimpse, positive integers.
-      implementation: `"fused"`, the compiled op; `"tf"`, plain TensorFlow,
-        which XLA can compile; or `"auto"`, the fused op where it is available,
-        for the GPU too if there is one, and XLA is not compiling. The
-        environment variable `RATM_TF_PY_OPS=1` makes it `"tf"` throughout.
+        images: shape `[B, H, W, C]`, dtype uint8, bfloat16, float16, float32 or
+            float64, finite, H and W positive. The scale of the values is kept.
+        window: `center_x, center_y, sigma_x, sigma_y, stride_x, stride_y` in
+            pixels, shape `[B, 6]`, or `[B, K, 6]` for K windows into each image.
+            Any real dtype; computed in float32, or float64 for float64 images. A
+            window with a NaN or infinite number gets a NaN glimpse and a NaN
+            gradient, and adds nothing to the gradient of the images.
+        glimpse_size: rows and columns `(N, M)` of a glimpse, positive integers.
+        implementation: `"fused"`, the compiled op; `"tf"`, plain TensorFlow, which
+            XLA can compile; or `"auto"`, the fused op where it is available, for the
+            GPU too if there is one, and XLA is not compiling. An
+            `implementation_scope` overrules it, and the environment variable
+            `RATM_TF_PY_OPS=1` makes it `"tf"` throughout.
 
     Returns:
-      Glimpses of shape `[B, N, M, C]`, or `[B, K, N, M, C]` for K windows, in
-      the dtype of `images`, or float32 if that is uint8.
+        Glimpses of shape `[B, N, M, C]`, or `[B, K, N, M, C]` for K windows, in the
+        dtype of `images`, or float32 if that is uint8.
 
     Raises:
-      TypeError: an argument has a dtype other than those above.
-      ValueError: an argument has a shape or a value other than those above, or
-        `"fused"` was asked for where XLA compiles.
-      RuntimeError: `"fused"` was asked for and is not available.
-      tf.errors.InvalidArgumentError: shapes unknown when a graph was built
-        turn out wrong as it runs.
+        TypeError: an argument has a dtype other than those above.
+        ValueError: an argument has a shape or a value other than those above, or
+            `"fused"` was asked for where XLA compiles.
+        RuntimeError: `"fused"` was asked for and is not available.
+        tf.errors.InvalidArgumentError: shapes unknown when a graph was built turn
+            out wrong as it runs.
 
     Example:
-      >>> frames = tf.random.uniform([2, 100, 120, 3])
-      >>> window = tf.constant([[60.0, 50.0, 1.0, 1.0, 2.0, 2.0]] * 2)
-      >>> gaussian_glimpse(frames, window, glimpse_size=(28, 20)).shape
-      TensorShape([2, 28, 20, 3])
+    >>> frames = tf.random.uniform([2, 100, 120, 3])
+    >>> window = tf.constant([[60.0, 50.0, 1.0, 1.0, 2.0, 2.0]] * 2)
+    >>> gaussian_glimpse(frames, window, glimpse_size=(28, 20)).shape
+    TensorShape([2, 28, 20, 3])
     """
     images = tf.convert_to_tensor(images)
     window = tf.convert_to_tensor(window)
     glimpse_size = _check_arguments(images, window, glimpse_size)
-    fused = _use_fused(implementation)
+    fused = choose(implementation) == "fused"
 
     window = tf.cast(window, tf.float64 if images.dtype == tf.float64 else tf.float32)
     leading = None
@@ -70,7 +71,7 @@ def gaussian_glimpse(images, window, glimpse_size=(28, 28), implementation="auto
     if images.shape.rank is None:
         images = tf.ensure_shape(images, [None] * 4)
     if fused:
-        glimpses = library.ops().ratm_gaussian_glimpse(
+        glimpses = library.load().ratm_gaussian_glimpse(
             images=images,
             window=window,
             glimpse_height=glimpse_size[0],
@@ -90,26 +91,34 @@ def _check_arguments(images, window, glimpse_size):
     if images.dtype not in _DTYPES:
         names = ", ".join(dtype.name for dtype in _DTYPES)
         raise TypeError(
-            f"images must have one of the dtypes {names}, got {images.dtype.name}"
+            f"Expected `images` to have one of the dtypes {names}. "
+            f"Received: {images.dtype.name}"
         )
     if not (window.dtype.is_floating or window.dtype.is_integer):
-        raise TypeError(f"window must have a real dtype, got {window.dtype.name}")
+        raise TypeError(
+            f"Expected `window` to have a real dtype. Received: {window.dtype.name}"
+        )
     if images.shape.rank not in (None, 4):
-        raise ValueError(f"images must have the shape [B, H, W, C], got {images.shape}")
+        raise ValueError(
+            "Expected `images` to have the shape [B, H, W, C]. "
+            f"Received: {images.shape}"
+        )
     if images.shape.rank == 4 and 0 in images.shape[1:3]:
         raise ValueError(
-            f"images must have positive height and width, got the shape {images.shape}"
+            "Expected `images` to have positive height and width. "
+            f"Received shape: {images.shape}"
         )
     if window.shape.rank not in (None, 2, 3) or (
         window.shape.rank is not None and window.shape[-1] not in (None, 6)
     ):
         raise ValueError(
-            f"window must have the shape [B, 6] or [B, K, 6], got {window.shape}"
+            "Expected `window` to have the shape [B, 6] or [B, K, 6]. "
+            f"Received: {window.shape}"
         )
     if not images.shape[:1].is_compatible_with(window.shape[:1]):
         raise ValueError(
-            f"images and window must agree in their first dimension, the batch, "
-            f"got the shapes {images.shape} and {window.shape}"
+            "Expected `images` and `window` to agree in their first dimension, the "
+            f"batch. Received shapes: {images.shape} and {window.shape}"
         )
     try:
         rows, columns = glimpse_size
@@ -118,37 +127,10 @@ def _check_arguments(images, window, glimpse_size):
     for size in (rows, columns):
         if not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1:
             raise ValueError(
-                f"glimpse_size must be two positive integers, rows and columns, "
-                f"got {glimpse_size!r}"
+                "Expected `glimpse_size` to be two positive integers, (rows, columns). "
+                f"Received: {glimpse_size!r}"
             )
     return int(rows), int(columns)
-
-
-def _use_fused(implementation):
-    """Chooses between the fused op (True) and the TensorFlow form (False)."""
-    if implementation not in ("auto", "fused", "tf"):
-        raise ValueError(
-            f'implementation must be "auto", "fused" or "tf", got {implementation!r}'
-        )
-    if implementation == "tf" or library.disabled():
-        return False
-    xla = not tf.executing_eagerly() and control_flow_util.GraphOrParentsInXlaContext(
-        tf.compat.v1.get_default_graph()
-    )
-    if implementation == "fused":
-        if xla:
-            raise ValueError(
-                'implementation="fused" cannot be compiled by XLA (jit_compile=True); '
-                'use "auto" or "tf"'
-            )
-        library.ops()
-        return True
-    if xla:
-        return False
-    if not library.uses_fused("auto"):
-        library.warn_of_fallback()
-        return False
-    return True
 
 
 def _windows_of_each_image(window):
@@ -172,13 +154,13 @@ def _gaussian_glimpse_gradient(op, grad):
         # The kernels read the size on the host, wherever they run.
         with tf.device("CPU:0"):
             image_size = shape[1:3]
-        images_gradient = library.ops().ratm_gaussian_glimpse_grad_images(
+        images_gradient = library.load().ratm_gaussian_glimpse_grad_images(
             image_size=image_size,
             window=window,
             grad=grad,
         )
     if 1 not in skipped:
-        window_gradient = library.ops().ratm_gaussian_glimpse_grad_window(
+        window_gradient = library.load().ratm_gaussian_glimpse_grad_window(
             images=images, window=window, grad=grad
         )
     return images_gradient, window_gradient
