@@ -36,17 +36,26 @@ _NAMES = {
     "load_saved_model": "export",
     "train": "training.train",
 }
+_REGISTERED = ("attention", "features", "objectives", "tracker")
 
 __all__ = sorted([*_MODULES, *_NAMES])
 
 
+def _load(module):
+    return importlib.import_module(f"{__name__}.{module}")
+
+
+def _register():
+    for module in _REGISTERED:
+        _load(module)
+
+
 def __getattr__(name):
-    """Loads what is used when it is used (PEP 562)."""
-    if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
     if name in _NAMES:
-        module = importlib.import_module(f"{__name__}.{_NAMES[name]}")
-        return getattr(module, name)
+        _register()
+        return getattr(_load(_NAMES[name]), name)
+    if name in _MODULES:
+        return _load(name)
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("ratm-tf")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -57,5 +66,4 @@ def __dir__():
 
 
 if "keras" in sys.modules or "tensorflow" in sys.modules:
-    for _name in ("objectives", "tracker"):
-        importlib.import_module(f"{__name__}.{_name}")
+    _register()

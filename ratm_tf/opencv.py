@@ -1,8 +1,8 @@
 """OpenCV, from whichever of its packages is installed.
 
-`opencv-python`, `opencv-python-headless` and the two `contrib` ones all bring the module
-`cv2`, and only one of them may be installed. So this package asks for none by itself:
-its extra `video` brings the headless one.
+`opencv-python`, `opencv-python-headless` and the two `contrib` ones all bring the
+module `cv2`, and only one of them may be installed. So this package asks for none by
+itself: its extra `video` brings the headless one.
 """
 
 try:

@@ -8,7 +8,6 @@ import tensorflow as tf
 from ratm_tf.attention.glimpse import GaussianGlimpse
 from ratm_tf.attention.irnn_cell import IRNNCell
 
-
 _PARTS = ("recurrent_cell", "features")
 
 

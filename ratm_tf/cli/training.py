@@ -1,6 +1,5 @@
 """What the programs that train trackers have in common."""
 
-import dataclasses
 import json
 
 from absl import flags

@@ -1,5 +1,6 @@
 """Features: the networks that describe what a glimpse shows."""
 
+from ratm_tf.features.digits import mnist_cnn
 from ratm_tf.features.grey_conv2d import GreyConv2D
 from ratm_tf.features.people import (
     convolutional_features,
@@ -7,7 +8,6 @@ from ratm_tf.features.people import (
     human_cnn,
     import_theano_weights,
 )
-from ratm_tf.features.digits import mnist_cnn
 
 __all__ = [
     "GreyConv2D",

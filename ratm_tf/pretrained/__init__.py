@@ -2,6 +2,8 @@
 
 import keras
 
+import ratm_tf.features
+import ratm_tf.tracker  # noqa: F401  (both register what models are made of)
 from ratm_tf.pretrained.presets import PRESETS, Preset
 
 __all__ = ["PRESETS", "Preset", "load_pretrained"]

@@ -7,8 +7,8 @@
 | `people` | 6.3 | `PeopleRecipe` |
 
 Each has the presets `"paper"`, whose `sources` say where every field is from, and
-`"fast"`. `recipe.build()` makes an `Experiment`, which `ratm_tf.training.run_recipe` trains and
-measures; `dataclasses.replace` changes a field.
+`"fast"`. `recipe.build()` makes an `Experiment`; `ratm_tf.training.run_recipe` trains
+and measures it; `dataclasses.replace` changes a field.
 """
 
 from ratm_tf.recipes.bouncing_balls_recipe import BouncingBallsRecipe, bouncing_balls

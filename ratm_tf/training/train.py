@@ -4,11 +4,10 @@ import json
 import pathlib
 
 import keras
-from absl import logging
 
 from ratm_tf.datasets.throughput import throughput
-from ratm_tf.training.callbacks import Throughput, TrackedSequences
 from ratm_tf.training.best_weights import keep_best
+from ratm_tf.training.callbacks import Throughput, TrackedSequences
 from ratm_tf.training.provenance import provenance
 from ratm_tf.visualize import save_image, tracked_film_strip
 
