@@ -11,9 +11,10 @@ python experiments/pretrain_human_cnn.py --persons_path=persons --model_dir=/tmp
 
 from absl import app, flags
 
-from ratm_tf.cli import classifier
+from ratm_tf.cli import classifier, run
 
 flags.adopt_module_key_flags(classifier)
+flags.mark_flag_as_required("model_dir")
 _PERSONS_PATH = flags.DEFINE_string(
     "persons_path", None, "Folder of `positive` and `negative` patches.", required=True
 )
@@ -31,12 +32,12 @@ def main(_):
     from ratm_tf.features.pretraining import pretrain_human_cnn
 
     metrics = pretrain_human_cnn(
-        classifier.MODEL_DIR.value,
+        run.MODEL_DIR.value,
         _PERSONS_PATH.value,
         preset=_PRESET.value,
         epochs=classifier.EPOCHS.value,
         patience=classifier.PATIENCE.value,
-        seed=classifier.SEED.value,
+        seed=run.SEED.value,
     )
     classifier.report({"preset": _PRESET.value} | metrics)
 

@@ -9,9 +9,10 @@ python experiments/pretrain_mnist_cnn.py --model_dir=/tmp/mnist_cnn
 
 from absl import app, flags
 
-from ratm_tf.cli import classifier
+from ratm_tf.cli import classifier, run
 
 flags.adopt_module_key_flags(classifier)
+flags.mark_flag_as_required("model_dir")
 _MNIST_PATH = flags.DEFINE_string(
     "mnist_path",
     None,
@@ -25,10 +26,10 @@ def main(_):
     from ratm_tf.features.pretraining import pretrain_mnist_cnn
 
     metrics = pretrain_mnist_cnn(
-        classifier.MODEL_DIR.value,
+        run.MODEL_DIR.value,
         epochs=classifier.EPOCHS.value,
         patience=classifier.PATIENCE.value,
-        seed=classifier.SEED.value,
+        seed=run.SEED.value,
         digits=lambda split: load_digits(split, _MNIST_PATH.value, fallback=True),
     )
     classifier.report(metrics)

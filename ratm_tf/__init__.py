@@ -65,5 +65,5 @@ def __dir__():
     return [*globals(), *__all__, "__version__"]
 
 
-if "keras" in sys.modules or "tensorflow" in sys.modules:
+if sys.modules.get("keras") or sys.modules.get("tensorflow"):
     _register()

@@ -4,6 +4,9 @@ import json
 
 from absl import flags
 
+from ratm_tf.cli import run
+
+flags.adopt_module_key_flags(run)
 PRESET = flags.DEFINE_enum(
     "preset",
     "fast",
@@ -12,12 +15,6 @@ PRESET = flags.DEFINE_enum(
 )
 _STEPS = flags.DEFINE_integer(
     "steps", None, "Training steps (default: the preset's).", lower_bound=1
-)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the weights and the sequences.")
-_MODEL_DIR = flags.DEFINE_string(
-    "model_dir",
-    None,
-    "Output folder, where an interrupted run goes on (default: one under runs).",
 )
 _IMPLEMENTATION = flags.DEFINE_enum(
     "implementation", "auto", ["auto", "fused", "tf"], "How to take glimpses."
@@ -46,11 +43,11 @@ def train(recipe, model_dir, all_subjects=False):
     """
     from ratm_tf.training import run_all_subjects, run_recipe
 
-    run = run_all_subjects if all_subjects else run_recipe
-    metrics = run(
+    trains = run_all_subjects if all_subjects else run_recipe
+    metrics = trains(
         recipe,
-        model_dir=_MODEL_DIR.value or model_dir,
-        seed=_SEED.value,
+        model_dir=run.MODEL_DIR.value or model_dir,
+        seed=run.SEED.value,
         implementation=_IMPLEMENTATION.value,
     )
     print(json.dumps(metrics))

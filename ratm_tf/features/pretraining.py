@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ratm_tf.datasets.sources.digits import load_digits
+from ratm_tf.datasets.sources.mnist import load_digits
 from ratm_tf.datasets.sources.people_patches import (
-    crop_people_patches,
+    crop_people,
     load_people_patches,
 )
 from ratm_tf.features.digits import mnist_cnn
@@ -91,11 +91,11 @@ def pretrain_human_cnn(
     splits = {}
     for split in ("validation", "test"):
         some_patches, some_labels = load_people_patches(split, people_dir, seed)
-        splits[split] = crop_people_patches(some_patches), some_labels
+        splits[split] = crop_people(some_patches), some_labels
 
     if preset == "paper":
         optimizer = keras.optimizers.SGD(0.01, momentum=0.9, global_clipnorm=1.0)
-        crops = crop_people_patches(patches)
+        crops = crop_people(patches)
         train = tf.data.Dataset.from_tensor_slices((crops, labels))
         train = train.shuffle(len(labels), seed)
     else:
@@ -120,7 +120,16 @@ def pretrain_human_cnn(
 
 
 def pretrain(
-    model, x, y=None, *, model_dir, epochs, patience, validation_data, batch_size=None
+    model,
+    x,
+    y=None,
+    *,
+    model_dir,
+    epochs,
+    patience,
+    validation_data,
+    batch_size=None,
+    verbose="auto",
 ):
     """Trains a classifier and keeps its best weights.
 
@@ -137,6 +146,7 @@ def pretrain(
         patience: epochs without a better validation accuracy before training stops.
         validation_data: pair of arrays, inputs and integer labels.
         batch_size: if `x` is an array.
+        verbose: as in `Model.fit`.
 
     Returns:
         The best model as `model.keras` has it, uncompiled.
@@ -150,9 +160,8 @@ def pretrain(
     >>> data = np.zeros([4, 3], np.float32), np.array([0, 1, 1, 1])
     >>> best = pretrain(
     ...     model, *data, model_dir=tempfile.mkdtemp(), epochs=1, patience=1,
-    ...     validation_data=data,
+    ...     validation_data=data, verbose=0,
     ... )
-    1/1 ...
     >>> best.predict(data[0], verbose=0).shape
     (4, 2)
     """
@@ -172,6 +181,7 @@ def pretrain(
         batch_size=batch_size,
         epochs=epochs,
         validation_data=validation_data,
+        verbose=verbose,
         callbacks=[keras.callbacks.BackupAndRestore(model_dir / "backup"), *callbacks],
     )
     model.load_weights(best)

@@ -5,12 +5,8 @@ import dataclasses
 import tensorflow as tf
 
 from ratm_tf.datasets import bouncing_balls_sequences, tracker_inputs
-from ratm_tf.datasets.bouncing_balls import (
-    FRAME_SIZE,
-    TEST_FRAMES,
-    TEST_SEQUENCES,
-    render,
-)
+from ratm_tf.datasets.bouncing_balls import FRAME_SIZE, TEST_FRAMES, TEST_SEQUENCES
+from ratm_tf.datasets.bouncing_balls.sequences import render
 from ratm_tf.recipes.experiment import Experiment
 from ratm_tf.recipes.recipe import From, Recipe, from_table, named
 

@@ -4,8 +4,8 @@ import dataclasses
 
 import keras
 
-from ratm_tf.datasets import labelled, moving_mnist_sequences
-from ratm_tf.datasets.moving_mnist import TEST_FRAMES, TEST_SEQUENCES
+from ratm_tf.datasets import labelled, load_digits, moving_mnist_sequences
+from ratm_tf.datasets.moving_mnist import FRAME_SIZE, TEST_FRAMES, TEST_SEQUENCES
 from ratm_tf.pretrained import load_pretrained
 from ratm_tf.recipes.experiment import Experiment
 from ratm_tf.recipes.recipe import From, Recipe, from_table, named
@@ -54,7 +54,12 @@ class MovingMNISTRecipe(Recipe):
                 seed=seed,
             ).map(labelled),
             test=self.test_data(seed=seed),
-            data={"name": "moving_mnist"},
+            data={
+                "name": "moving_mnist",
+                "digits": load_digits(
+                    "train", self.mnist_path, fallback=self.sample
+                ).source,
+            },
         )
 
     def test_data(self, *, seed=0):
@@ -102,7 +107,7 @@ _PAPER = {
     "initial_sigma": From(1.0, "ours: the paper does not say"),
     "box": From("extent", "ours: the paper scores corner boxes"),
     "box_scale": From(1.0, "section 6.2"),
-    "frame_size": From((100, 100), "section 6.2"),
+    "frame_size": From(FRAME_SIZE, "section 6.2"),
     "losses": From(
         {"boxes": "localization", "class_probabilities": "squared"},
         "section 6.2; Eq. 13, 15, 16",
@@ -133,7 +138,7 @@ _FAST = {
     "units": 100,
     "glimpse_size": (28, 28),
     "initial_sigma": 6.0,  # at first a blurred view
-    "frame_size": (100, 100),
+    "frame_size": FRAME_SIZE,
     "losses": {"corner_boxes": "absolute", "glimpses": "pixels"},
     "loss_weights": {"corner_boxes": 1.0, "glimpses": 30.0},
     "optimizer": "adam",

@@ -6,16 +6,17 @@ import keras
 
 from ratm_tf.datasets import kth_sequences, labelled, people_sequences
 from ratm_tf.datasets.parts import PER_FRAME, random_parts
-from ratm_tf.datasets.people import TEST_FRAMES, TEST_SEQUENCES
+from ratm_tf.datasets.people import (
+    FRAME_SIZE,
+    TEST_FRAMES,
+    TEST_SEQUENCES,
+    TRAIN_FRAMES,
+)
 from ratm_tf.features import convolutional_features, hidden_features
 from ratm_tf.objectives import WeightPenalty
 from ratm_tf.pretrained import load_pretrained
 from ratm_tf.recipes.experiment import Experiment
 from ratm_tf.recipes.recipe import From, Recipe, from_table, named
-
-# As many as KTH has: 23 subjects to train on and one to validate.
-_NUM_SEQUENCES = {"train": 1_104, "validation": 48}
-_TRAIN_FRAMES = 30
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class PeopleRecipe(Recipe):
         hidden_scale: factor of its hidden features, in the objective.
         weight_penalty: factor of the penalty on `W` and `W_in` (Eq. 18).
         small_start: whether `W` and `W_in` start as small as in the authors' code.
+        train_sequences, validation_sequences: how many of `dataset="people"`, of
+            `TRAIN_FRAMES` frames; of KTH there are as many as there are.
         first_frames: length of the training sequences at first.
         steps_per_frame: steps until they are a frame longer, up to `train_frames`.
 
@@ -55,6 +58,8 @@ class PeopleRecipe(Recipe):
     hidden_scale: float = 1.0
     weight_penalty: float = 0.0
     small_start: bool = False
+    train_sequences: int = 1_104
+    validation_sequences: int = 48
     first_frames: int
     steps_per_frame: int = 160
 
@@ -136,12 +141,16 @@ class PeopleRecipe(Recipe):
                 seed=seed,
                 skip_bad=self.skip_bad,
             )
-        counts = _NUM_SEQUENCES | {"test": self.test_sequences}
+        counts = {
+            "train": self.train_sequences,
+            "validation": self.validation_sequences,
+            "test": self.test_sequences,
+        }
         examples = people_sequences(
             "test" if split == "test" else "train",
-            num_frames=self.test_frames if split == "test" else _TRAIN_FRAMES,
+            num_frames=self.test_frames if split == "test" else TRAIN_FRAMES,
             num_sequences=counts[split],
-            start=_NUM_SEQUENCES["train"] if split == "validation" else 0,
+            start=self.train_sequences if split == "validation" else 0,
             seed=seed,
             pennfudan_path=self.pennfudan_path,
         )
@@ -178,7 +187,7 @@ _PAPER = {
     "initial_sigma": From(1.0, "ours: sigma of a given window is half its stride"),
     "box": From("extent", "ours: the paper scores corner boxes"),
     "box_scale": From(1.5, "section 6.3"),
-    "frame_size": From((120, 160), "section 6.3"),
+    "frame_size": From(FRAME_SIZE, "section 6.3"),
     "losses": From({"features": "squared"}, "section 6.3; Eq. 13, 15"),
     "loss_weights": From({"features": 1.0}, "section 6.3"),
     "reduction": From("sum_over_batch_size", "ours: the paper does not say"),
@@ -192,6 +201,8 @@ _PAPER = {
     "steps": From(4_800, "ours: 30 lengths of 160 steps"),
     "steps_per_epoch": From(100, "ours: steps between checkpoints"),
     "steps_per_execution": From(1, "ours: without effect on what is learnt"),
+    "train_sequences": From(1_104, "section 6.3: as many as of 23 of KTH's subjects"),
+    "validation_sequences": From(48, "section 6.3: as many as of one"),
     "train_frames": From(30, "section 6.3"),
     "first_frames": From(5, "section 6.3"),
     "steps_per_frame": From(160, "section 6.3"),
@@ -208,7 +219,7 @@ _FAST = {
     "window_update": "relative",  # in units of the window's size
     "initial_window": "given",
     "box_scale": 1.5,
-    "frame_size": (120, 160),
+    "frame_size": FRAME_SIZE,
     "losses": {"corner_boxes": "relative"},
     "loss_weights": {"corner_boxes": 1.0},
     "optimizer": "adam",

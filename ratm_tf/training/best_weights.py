@@ -47,7 +47,7 @@ def keep_best(model, path, *, monitor, patience, validation_data):
         )
         measured = model.evaluate(*inputs, return_dict=True, verbose=0)
         best = measured[monitor.removeprefix("val_")]
-    watched = {"monitor": monitor, "mode": "max", "verbose": 1}
+    watched = {"monitor": monitor, "mode": "max"}
     return [
         keras.callbacks.ModelCheckpoint(
             path,

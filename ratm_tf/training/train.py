@@ -5,7 +5,7 @@ import pathlib
 
 import keras
 
-from ratm_tf.datasets.throughput import throughput
+from ratm_tf.datasets.rate import throughput
 from ratm_tf.training.best_weights import keep_best
 from ratm_tf.training.callbacks import Throughput, TrackedSequences
 from ratm_tf.training.provenance import provenance
