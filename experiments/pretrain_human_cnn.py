@@ -14,7 +14,7 @@ import pretraining
 import tensorflow as tf
 from absl import app, flags
 
-from ratm_tf.datasets.persons import crop_persons, load_persons
+from ratm_tf.datasets.sources.people_patches import crop_people, load_people_patches
 from ratm_tf.features import human_cnn
 
 BATCH_SIZE = 64
@@ -36,15 +36,17 @@ def main(_):
     """Trains, keeps the best model and reports how well it tells people."""
     seed = pretraining.SEED.value
     keras.utils.set_random_seed(seed)
-    patches, labels = load_persons("train", _PERSONS_PATH.value, seed)
+    patches, labels = load_people_patches("train", _PERSONS_PATH.value, seed)
     splits = {}
     for split in ("validation", "test"):
-        some_patches, some_labels = load_persons(split, _PERSONS_PATH.value, seed)
-        splits[split] = crop_persons(some_patches), some_labels
+        some_patches, some_labels = load_people_patches(
+            split, _PERSONS_PATH.value, seed
+        )
+        splits[split] = crop_people(some_patches), some_labels
 
     if _PRESET.value == "paper":
         optimizer = keras.optimizers.SGD(0.01, momentum=0.9, global_clipnorm=1.0)
-        train = tf.data.Dataset.from_tensor_slices((crop_persons(patches), labels))
+        train = tf.data.Dataset.from_tensor_slices((crop_people(patches), labels))
         train = train.shuffle(len(labels), seed)
     else:
         optimizer = keras.optimizers.Adam(5e-4)

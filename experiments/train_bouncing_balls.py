@@ -16,7 +16,7 @@ from absl import app, flags
 
 import ratm_tf
 from ratm_tf.datasets import bouncing_balls
-from ratm_tf.datasets.bouncing_balls.pipeline import FRAME_SIZE, render
+from ratm_tf.datasets.bouncing_balls.sequences import FRAME_SIZE, render
 from ratm_tf.objectives import PixelLoss
 
 FRAMES = 32

@@ -1,20 +1,17 @@
-import pathlib
-
 import numpy as np
 import pytest
 
 import ratm_tf
 from ratm_tf.attention import gaussian_glimpse
 from ratm_tf.boxes import iou, window_from_box
-from ratm_tf.datasets import moving_mnist
-
-SAMPLE = pathlib.Path(ratm_tf.datasets.__file__).with_name("mnist_sample.npz")
+from ratm_tf.datasets import moving_mnist_sequences
+from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
 
 
 @pytest.fixture(scope="module")
 def sequences():
-    return moving_mnist(
-        "test", num_frames=12, batch_size=16, num_sequences=40, mnist_path=SAMPLE
+    return moving_mnist_sequences(
+        "test", num_frames=12, batch_size=16, num_sequences=40, mnist_path=SAMPLE_PATH
     )
 
 

@@ -9,7 +9,7 @@ from ratm_tf.evaluation import tracker_inputs
 from ratm_tf.objectives import iou
 
 DATASETS = pathlib.Path(ratm_tf.datasets.__file__).parent
-SAMPLE = DATASETS / "mnist_sample.npz"
+SAMPLE = DATASETS / "sources" / "mnist_sample.npz"
 
 
 def test_bouncing_balls_pass_the_paper():
