@@ -1,11 +1,7 @@
 """MNIST digits: from a file, from Keras or TFDS, or the packaged sample."""
 
 import dataclasses
-import hashlib
-import http.client
-import os
 import pathlib
-import urllib.request
 import zipfile
 import zlib
 
@@ -13,12 +9,12 @@ import numpy as np
 from absl import logging
 
 from ratm_tf.datasets.arguments import SPLITS, one_of
+from ratm_tf.datasets.sources.download import download
 
 SAMPLE_PATH = pathlib.Path(__file__).with_name("mnist_sample.npz")
-# The file of `keras.datasets.mnist`. Keras's own download waits without a limit.
-_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
-_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
-_TIMEOUT_SECONDS = 10
+# The file of `keras.datasets.mnist`.
+URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
+SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,8 +79,9 @@ def load_digits(split, path=None, *, fallback=False):
 
 def _find_digits(split, fallback):
     try:
-        return _read_npz(split, _keras_file(), "keras.datasets.mnist")
-    except (OSError, http.client.HTTPException) as error:
+        path = download(URL, "mnist.npz", SHA256)
+        return _read_npz(split, path, "keras.datasets.mnist")
+    except OSError as error:
         failure = error
 
     import tensorflow_datasets as tfds  # Takes more than a second.
@@ -97,7 +94,7 @@ def _find_digits(split, fallback):
 
     if not fallback:
         raise OSError(
-            f"Expected to get MNIST. Received: {failure!r} from {_URL}, and TFDS has "
+            f"Expected to get MNIST. Received: {failure!r} from {URL}, and TFDS has "
             f"none at {builder.data_path}. Name a file that holds it, or pass "
             "`fallback=True` for the 6,000 digits that the package ships."
         ) from failure
@@ -109,26 +106,6 @@ def _find_digits(split, fallback):
         failure,
     )
     return _read_npz(split, SAMPLE_PATH, "the packaged sample")
-
-
-def _keras_file():
-    """The cached file of `keras.datasets.mnist`, downloaded if need be."""
-    home = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
-    path = home / "datasets" / "mnist.npz"
-    if path.exists() and _sha256(path.read_bytes()) == _SHA256:
-        return path
-    with urllib.request.urlopen(_URL, timeout=_TIMEOUT_SECONDS) as response:
-        content = response.read()
-    if _sha256(content) != _SHA256:
-        raise OSError(f"Expected SHA-256 {_SHA256}. Received: {_sha256(content)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"mnist.npz.{os.getpid()}")
-    aside.write_bytes(content)
-    return aside.replace(path)
-
-
-def _sha256(content):
-    return hashlib.sha256(content).hexdigest()
 
 
 def _read_npz(split, path, source=None):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from ratm_tf.datasets.arguments import SPLITS, one_of
+from ratm_tf.datasets.sources.download import download
 
 URL = "https://www.cis.upenn.edu/~jshi/ped_html/PennFudanPed.zip"
 _LAYOUTS = (("PNGImages", "PedMasks", "_mask"), ("images", "masks", ""))
@@ -40,7 +41,7 @@ def load_penn_fudan(split, path=None):
         split: "train" or "test".
         path: optional folder that holds `PNGImages` and `PedMasks` as the official
             archive has them, or `images` and `masks` with equal file names. Without
-            it, Keras downloads the archive (51 MB) once and keeps it.
+            it, the archive (51 MB) is downloaded once, to Keras's data sets.
 
     Returns:
         A pair of lists: of `Cutout`s, and of streets, uint8 of shape [h, w] with
@@ -99,8 +100,9 @@ def cut_out(image, mask):
 
 def _find(path):
     if path is None:
-        archive = keras.utils.get_file("PennFudanPed.zip", URL, extract=True)
-        path = next(pathlib.Path(archive).rglob("PNGImages")).parent
+        download(URL, "PennFudanPed.zip")
+        folder = keras.utils.get_file("PennFudanPed.zip", URL, extract=True)
+        path = next(pathlib.Path(folder).rglob("PNGImages")).parent
     path = pathlib.Path(path)
     for images, masks, suffix in _LAYOUTS:
         paths = sorted((path / images).glob("*Ped*.*"))

@@ -22,7 +22,7 @@ class MovingMNISTTest(tfds.testing.DatasetBuilderTestCase):
         sizes = mock.patch.object(Builder, "NUM_SEQUENCES", self.SPLITS)
         sizes.start()
         super().setUp()
-        found = mock.patch.object(mnist, "_keras_file", return_value=SAMPLE_PATH)
+        found = mock.patch.object(mnist, "download", return_value=SAMPLE_PATH)
         found.start()
         self.patchers += [sizes, found]
 
@@ -52,7 +52,7 @@ class MovingMNISTTest(tfds.testing.DatasetBuilderTestCase):
             self.assertEmpty(written)
 
     def test_digits_are_never_those_of_a_fallback(self):
-        mnist._keras_file.side_effect = OSError("no network")
+        mnist.download.side_effect = OSError("no network")
         with self.assertRaisesRegex(OSError, "get MNIST. Received: .*no network"):
             Builder(data_dir=self.tmp_dir, config="one_digit").download_and_prepare()
 

@@ -30,6 +30,7 @@ def test_without_a_path_the_archive_is_fetched_and_unpacked(
         tmp_path / "archive", "zip", tmp_path, base_dir="PennFudanPed"
     )
     monkeypatch.setattr(penn_fudan, "URL", pathlib.Path(archive).as_uri())
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     get_file = functools.partial(keras.utils.get_file, cache_dir=tmp_path)
     monkeypatch.setattr(keras.utils, "get_file", get_file)
     cutouts, streets = load_penn_fudan("test")
