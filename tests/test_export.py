@@ -11,6 +11,7 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 import ratm_tf
 from ratm_tf.attention import library
+from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
 
 
 def smooth_video(*shape):
@@ -161,7 +162,9 @@ def test_pretrained_tracker_in_both_flavours(tmp_path):
     if library.unavailable_reason() is not None:
         pytest.skip(library.unavailable_reason())
     tracker = ratm_tf.load_pretrained("moving_mnist")
-    digits = ratm_tf.datasets.moving_mnist("test", num_frames=30, batch_size=2)
+    digits = ratm_tf.datasets.moving_mnist_sequences(
+        "test", num_frames=30, batch_size=2, mnist_path=SAMPLE_PATH
+    )
     frames = next(iter(digits))["frames"]
     boxes = [tracker.predict({"frames": frames}, verbose=0)["boxes"]]
     for ops in ("tf", "fused"):

@@ -38,7 +38,7 @@ def build_wheel(folder, **environment):
 def test_wheel_with_a_compiler(tmp_path):
     names, _ = build_wheel(tmp_path, RATM_TF_REQUIRE_FUSED="1")
     assert "ratm_tf/attention/_gaussian_glimpse_ops.so" in names
-    assert "ratm_tf/datasets/mnist_sample.npz" in names
+    assert "ratm_tf/datasets/sources/mnist_sample.npz" in names
     assert "ratm_tf/pretrained/moving_mnist.keras" in names
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 import ratm_tf
 from ratm_tf.datasets import load_digits
-from ratm_tf.datasets.mnist import SAMPLE_PATH
+from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
 from ratm_tf.features import mnist_cnn
 
 PRETRAINED = pathlib.Path(ratm_tf.__file__).parent / "pretrained" / "mnist_cnn.keras"
