@@ -1,10 +1,9 @@
 """Keras callbacks that show how a tracker's training goes."""
 
-import time
-
 import keras
 import tensorflow as tf
 
+from ratm_tf.datasets.rate import Rate
 from ratm_tf.visualize import tracked_film_strip
 
 
@@ -32,20 +31,15 @@ class Throughput(keras.callbacks.Callback):
         self.batch_size = batch_size
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._started, self._batches = None, 0
+        # The first batch may trace the model: the rate counts those after it.
+        self._rate = Rate()
 
     def on_train_batch_end(self, batch, logs=None):
-        # The first batch may have traced the model: the clock starts after it.
-        if self._started is None:
-            self._started, self._first = time.perf_counter(), batch
-        else:
-            self._batches = batch - self._first
-            self._elapsed = time.perf_counter() - self._started
+        self._rate.reached(batch + 1)
 
     def on_epoch_end(self, epoch, logs=None):
-        if logs is not None and self._batches:
-            rate = self._batches * self.batch_size / self._elapsed
-            logs["sequences_per_second"] = rate
+        if logs is not None and self._rate.per_second is not None:
+            logs["sequences_per_second"] = self._rate.per_second * self.batch_size
 
 
 class TrackedSequences(keras.callbacks.Callback):

@@ -1,8 +1,8 @@
 import numpy as np
-from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
 
 import ratm_tf
 from ratm_tf.datasets import moving_mnist_sequences, tracker_inputs
+from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
 
 
 def test_labels_are_the_true_box_and_the_class():

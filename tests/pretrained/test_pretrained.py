@@ -4,7 +4,6 @@ import pathlib
 import keras
 import numpy as np
 import pytest
-from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
 
 import ratm_tf
 from ratm_tf.boxes import iou
@@ -14,6 +13,7 @@ from ratm_tf.datasets import (
     people_sequences,
     tracker_inputs,
 )
+from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
 from ratm_tf.pretrained import PRESETS
 
 DATASETS = pathlib.Path(ratm_tf.datasets.__file__).parent

@@ -3,9 +3,9 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
 
 from ratm_tf import recipes
+from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
 
 # Section 6.2 of the paper, and what it shares with the authors' code.
 PAPER = {
