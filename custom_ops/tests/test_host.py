@@ -15,7 +15,7 @@ def run_host_test(folder, *flags):
         pytest.skip("there is no g++")
     program = folder / "host_test"
     command = [compiler, "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", *flags]
-    source = ROOT / "tests" / "gpu" / "host_test.cc"
+    source = ROOT / "custom_ops" / "tests" / "host_test.cc"
     subprocess.run([*command, f"-I{ROOT}", source, "-o", program], check=True)
     result = subprocess.run([program], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr

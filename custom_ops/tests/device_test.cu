@@ -2,10 +2,10 @@
 // times them. It needs nothing of TensorFlow. From the root of the repository,
 // the first two on one line:
 //
-//   nvcc -std=c++17 -O3 -arch=native -I. -o /tmp/gaussian_glimpse_test
-//       custom_ops/gaussian_glimpse_cuda.cu tests/gpu/gaussian_glimpse_test.cu
-//   /tmp/gaussian_glimpse_test           # The last line is JSON.
-//   compute-sanitizer /tmp/gaussian_glimpse_test --quick    # No timings.
+//   nvcc -std=c++17 -O3 -arch=native -I. -o /tmp/device_test
+//       custom_ops/cuda/launch.cu custom_ops/tests/device_test.cu
+//   /tmp/device_test           # The last line is JSON.
+//   compute-sanitizer /tmp/device_test --quick    # No timings.
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -22,8 +22,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "custom_ops/gaussian_glimpse_cuda.h"
-#include "tests/gpu/cases.h"
+#include "custom_ops/cuda/launch.h"
+#include "custom_ops/tests/cases.h"
 
 namespace {
 

@@ -13,10 +13,10 @@ ROOT = pathlib.Path(__file__).parents[2]
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="there is no nvcc")
 @pytest.mark.skipif(shutil.which("nvidia-smi") is None, reason="there is no GPU")
 def test_agrees_with_the_reference_on_a_gpu(tmp_path):
-    program = tmp_path / "gaussian_glimpse_test"
+    program = tmp_path / "device_test"
     sources = [
-        ROOT / "custom_ops" / "gaussian_glimpse_cuda.cu",
-        ROOT / "tests" / "gpu" / "gaussian_glimpse_test.cu",
+        ROOT / "custom_ops" / "cuda" / "launch.cu",
+        ROOT / "custom_ops" / "tests" / "device_test.cu",
     ]
     command = ["nvcc", "-std=c++17", "-O3", "-arch=native", f"-I{ROOT}"]
     subprocess.run([*command, *sources, "-o", program], check=True)

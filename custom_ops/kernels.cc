@@ -5,7 +5,8 @@
 #include "Eigen/Core"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "custom_ops/gaussian_glimpse.h"
+#include "custom_ops/glimpse.h"
+#include "custom_ops/types.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/framework/tensor_shape.h"
@@ -244,16 +245,15 @@ class GaussianGlimpseGradImagesOp : public OpKernel {
                               .HostMemory("image_size")            \
                               .TypeConstraint<T>("T"),             \
                           GaussianGlimpseGradImagesOp<DEVICE##Device, T>);
-#define RATM_REGISTER_DEVICE(DEVICE)              \
-  RATM_REGISTER(DEVICE, uint8_t)                  \
-  RATM_REGISTER_FLOATING(DEVICE, Eigen::bfloat16) \
-  RATM_REGISTER_FLOATING(DEVICE, Eigen::half)     \
-  RATM_REGISTER_FLOATING(DEVICE, float)           \
-  RATM_REGISTER_FLOATING(DEVICE, double)
 
-RATM_REGISTER_DEVICE(CPU)
+#define RATM_REGISTER_CPU(T, ...) RATM_REGISTER(CPU, T)
+#define RATM_REGISTER_FLOATING_CPU(T, ...) RATM_REGISTER_FLOATING(CPU, T)
+RATM_TYPES(RATM_REGISTER_CPU, RATM_REGISTER_FLOATING_CPU)
+
 #if defined(RATM_CUDA)
-RATM_REGISTER_DEVICE(GPU)
+#define RATM_REGISTER_GPU(T, ...) RATM_REGISTER(GPU, T)
+#define RATM_REGISTER_FLOATING_GPU(T, ...) RATM_REGISTER_FLOATING(GPU, T)
+RATM_TYPES(RATM_REGISTER_GPU, RATM_REGISTER_FLOATING_GPU)
 #endif
 
 }  // namespace

@@ -3,21 +3,19 @@
 //
 // Plain C++, so that it also runs, and is tested, where there is no GPU.
 
-#ifndef RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BLOCK_FILTERS_H_
-#define RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BLOCK_FILTERS_H_
+#ifndef RATM_TF_CUSTOM_OPS_CUDA_FILTERS_H_
+#define RATM_TF_CUSTOM_OPS_CUDA_FILTERS_H_
 
 #include <math.h>
 
 #include <cstdint>
 
-#include "custom_ops/gaussian_glimpse.h"
+#include "custom_ops/axis.h"
 
 #if defined(__CUDACC__)
 #define RATM_DEVICE __device__
-#define RATM_HOST_DEVICE __host__ __device__
 #else
 #define RATM_DEVICE
-#define RATM_HOST_DEVICE
 #endif
 
 namespace ratm {
@@ -27,92 +25,11 @@ constexpr int kThreads = 128;
 // The threads that sum up one filter.
 constexpr int kLanes = 4;
 
+// One row of a filter bank.
 template <typename A>
-struct Precision;
-
-template <>
-struct Precision<float> {
-  // Taps further from mu than so many sigmas weigh less than the rounding.
-  static constexpr double kReach = 6;
-  static constexpr double kMaxOffset = 1e30;
-};
-
-template <>
-struct Precision<double> {
-  static constexpr double kReach = 9;
-  static constexpr double kMaxOffset = 1e100;
-};
-
-RATM_HOST_DEVICE constexpr int64_t CeilDiv(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
-template <typename T>
-RATM_HOST_DEVICE constexpr T Min(T a, T b) {
-  return b < a ? b : a;
-}
-
-template <typename T>
-RATM_HOST_DEVICE constexpr T Max(T a, T b) {
-  return a < b ? b : a;
-}
-
-RATM_DEVICE inline double Clip(double x, double low, double high) {
-  return Min(Max(x, low), high);
-}
-
-// The pixels [begin, end), or the filters.
-struct Range {
-  int64_t begin;
-  int64_t end;
-
-  RATM_DEVICE int64_t size() const { return end - begin; }
-  RATM_DEVICE bool contains(int64_t i) const { return begin <= i && i < end; }
-  RATM_DEVICE Range operator&(Range other) const {
-    return {Max(begin, other.begin), Min(end, other.end)};
-  }
-  RATM_DEVICE bool overlaps(Range other) const {
-    return begin < other.end && other.begin < end;
-  }
-};
-
-// One axis of a window.
-struct Axis {
-  double center;
-  double sigma;
-  double stride;
-  int64_t size;    // Gaussians.
-  int64_t length;  // Pixels.
-};
-
-template <typename A>
-RATM_DEVICE Axis XAxis(const GlimpseShape& shape, const A* window) {
-  return {window[kCenterX], window[kSigmaX], window[kStrideX], shape.columns,
-          shape.width};
-}
-
-template <typename A>
-RATM_DEVICE Axis YAxis(const GlimpseShape& shape, const A* window) {
-  return {window[kCenterY], window[kSigmaY], window[kStrideY], shape.rows,
-          shape.height};
-}
-
-template <typename A>
-RATM_DEVICE bool IsFinite(const A* window) {
-  A product = 0;  // Stays zero unless a factor is NaN or infinite.
-  for (int i = 0; i < kWindowSize; ++i) product *= window[i];
-  return product == 0;
-}
-
-// One row of a filter bank. With t = a - nearest, the exponent less its largest
-// value is -q / (2 sigma^2), q = t (t + 2 (nearest - mu)). The second term
-// comes as the sum of two numbers, as t may cancel the first.
-template <typename A>
-struct Filter {
+struct Filter : Excess<A> {
   Range taps;
   int64_t nearest;  // The pixel nearest to mu.
-  A high;
-  A low;
   A scale;
   A normaliser;
   A mean_t;
@@ -121,9 +38,10 @@ struct Filter {
   A by_sigma;
 
   RATM_DEVICE A t(int64_t a) const { return static_cast<A>(a - nearest); }
-  RATM_DEVICE A q(A t) const { return t * ((t + high) + low); }
   RATM_DEVICE A Exponential(A q) const { return exp(q * scale); }
-  RATM_DEVICE A Weight(A t) const { return Exponential(q(t)) * normaliser; }
+  RATM_DEVICE A Weight(A t) const {
+    return Exponential(this->q(t)) * normaliser;
+  }
 };
 
 // The weight of a tap, and its derivatives by mu and sigma.
@@ -141,34 +59,17 @@ struct Weights {
   }
 };
 
-// Finds the taps whose weight is above exp(-kReach^2 / 2) times that of the
-// pixel nearest to mu, and puts the filter in terms of that pixel.
+// Finds the taps, and puts the filter in terms of the pixel nearest to mu.
 template <typename A>
 RATM_DEVICE Filter<A> Locate(const Axis& axis, int64_t i) {
-  const double sigma = Clip(axis.sigma, kMinSigma, 1e100);
-  const double step = i - 0.5 * (axis.size - 1);
-  const double mu = Clip(axis.center + step * axis.stride, -1e100, 1e100);
-  const double last = axis.length - 1;
-  const double nearest = nearbyint(Clip(mu, 0, last));
-  const double offset = nearest - mu;
-  const double distance = fabs(offset);
-  const double reach = Precision<A>::kReach * sigma;
-  // mu - radius and mu + radius, from the nearest pixel, uncancelled.
-  const double radius = sqrt(distance * distance + reach * reach);
-  const double outer = radius + distance;
-  const double inner = reach * (reach / outer);
-  const double below = offset < 0 ? inner : outer;
-  const double above = offset < 0 ? outer : inner;
-  const double twice =
-      Clip(2 * offset, -Precision<A>::kMaxOffset, Precision<A>::kMaxOffset);
+  const double sigma = axis.sigma();
+  const Taps taps =
+      FindTaps(axis.mu(axis.step(i)), Precision<A>::kDerivativeReach * sigma,
+               axis.length - 1);
   Filter<A> filter;
-  filter.taps.begin =
-      static_cast<int64_t>(nearest - floor(Min(below, nearest)));
-  filter.taps.end =
-      static_cast<int64_t>(nearest + floor(Min(above, last - nearest))) + 1;
-  filter.nearest = static_cast<int64_t>(nearest);
-  filter.high = static_cast<A>(twice);
-  filter.low = static_cast<A>(twice - filter.high);
+  static_cast<Excess<A>&>(filter) = Excess<A>(taps.offset);
+  filter.taps = taps.range();
+  filter.nearest = static_cast<int64_t>(taps.nearest);
   filter.scale = static_cast<A>(-0.5 / (sigma * sigma));
   filter.by_mu = static_cast<A>(1 / (sigma * sigma));
   filter.by_sigma = static_cast<A>(1 / (sigma * sigma * sigma));
@@ -291,4 +192,4 @@ struct Bank {
 }  // namespace blocks
 }  // namespace ratm
 
-#endif  // RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BLOCK_FILTERS_H_
+#endif  // RATM_TF_CUSTOM_OPS_CUDA_FILTERS_H_

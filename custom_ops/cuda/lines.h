@@ -2,13 +2,13 @@
 //
 // Plain C++, so that it also runs, and is tested, where there is no GPU.
 
-#ifndef RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BLOCK_LINES_H_
-#define RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BLOCK_LINES_H_
+#ifndef RATM_TF_CUSTOM_OPS_CUDA_LINES_H_
+#define RATM_TF_CUSTOM_OPS_CUDA_LINES_H_
 
 #include <cstdint>
 
-#include "custom_ops/gaussian_glimpse.h"
-#include "custom_ops/gaussian_glimpse_block_filters.h"
+#include "custom_ops/cuda/filters.h"
+#include "custom_ops/glimpse.h"
 
 #if defined(__CUDACC__)
 #define RATM_PRAGMA(X) _Pragma(#X)
@@ -264,4 +264,4 @@ struct Lines {
 }  // namespace blocks
 }  // namespace ratm
 
-#endif  // RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BLOCK_LINES_H_
+#endif  // RATM_TF_CUSTOM_OPS_CUDA_LINES_H_

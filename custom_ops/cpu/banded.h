@@ -1,17 +1,18 @@
 // Products of banded matrices, for filter banks.
 //
-// Private to gaussian_glimpse_simd.cc, which is compiled once for each
+// Private to simd.cc, which is compiled once for each
 // instruction set: see there why all of it is in unnamed namespaces.
 
-#ifndef RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BANDED_H_
-#define RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BANDED_H_
+#ifndef RATM_TF_CUSTOM_OPS_CPU_BANDED_H_
+#define RATM_TF_CUSTOM_OPS_CPU_BANDED_H_
 
 #include <cstdint>
 #include <type_traits>
 
-#include "custom_ops/gaussian_glimpse_filters.h"
-#include "custom_ops/gaussian_glimpse_simd.h"
-#include "custom_ops/gaussian_glimpse_vector.h"
+#include "custom_ops/axis.h"
+#include "custom_ops/cpu/filters.h"
+#include "custom_ops/cpu/simd.h"
+#include "custom_ops/cpu/vector.h"
 
 namespace ratm {
 namespace RATM_SIMD {
@@ -31,70 +32,70 @@ struct Matrix {
 // Taps are summed by so many at a time, which keeps long sums accurate.
 constexpr int64_t kChunk = 32;
 
-// The vectors of a tile: as many as leave registers for the rest, where each of
-// them has a sum, or two.
-constexpr int kTileVectors = kVectorBytes == 64 ? 8 : 4;
-constexpr int kMaxTileVectors = 8;
+// The vectors of a panel: as many as leave registers for the rest, where each
+// of them has a sum, or two.
+constexpr int kPanelVectors = kVectorBytes == 64 ? 8 : 4;
+constexpr int kMaxPanelVectors = 8;
 
 // Some neighbouring numbers of every row of a matrix, a constant number of
 // vectors. The last vector starts `last` numbers on, and its first `shared`
 // lanes were in a vector before.
-struct Tile {
+struct Panel {
   int64_t begin;
   int64_t last;
   int64_t shared;
 };
 
-// Calls f(vectors, tile) for tiles that cover `length` numbers, at least a
+// Calls f(vectors, panel) for panels that cover `length` numbers, at least a
 // vector of them.
 template <typename A, int kVectors, typename F>
-inline void ForTiles(int64_t length, F f) {
-  static_assert(kVectors <= kMaxTileVectors);
+inline void ForPanels(int64_t length, F f) {
+  static_assert(kVectors <= kMaxPanelVectors);
   constexpr int kCount = Lanes<A>::kCount;
-  constexpr int64_t kTile = kVectors * kCount;
+  constexpr int64_t kPanel = kVectors * kCount;
   int64_t j = 0;
-  for (; length - j >= kTile; j += kTile) {
-    f(std::integral_constant<int, kVectors>(), Tile{j, kTile - kCount, 0});
+  for (; length - j >= kPanel; j += kPanel) {
+    f(std::integral_constant<int, kVectors>(), Panel{j, kPanel - kCount, 0});
   }
   if (j == length) return;
   const int64_t vectors = CeilDiv(length - j, kCount);
   const int64_t begin = Min(j, length - kCount);
-  const Tile tile = {begin, length - kCount - begin,
-                     vectors * kCount - (length - j)};
+  const Panel panel = {begin, length - kCount - begin,
+                       vectors * kCount - (length - j)};
   switch (vectors) {
-#define RATM_TILE(N)                                          \
-  case N:                                                     \
-    f(std::integral_constant<int, Min(N, kVectors)>(), tile); \
+#define RATM_PANEL(N)                                          \
+  case N:                                                      \
+    f(std::integral_constant<int, Min(N, kVectors)>(), panel); \
     break
-    RATM_TILE(1);
-    RATM_TILE(2);
-    RATM_TILE(3);
-    RATM_TILE(4);
-    RATM_TILE(5);
-    RATM_TILE(6);
-    RATM_TILE(7);
-    RATM_TILE(8);
-#undef RATM_TILE
+    RATM_PANEL(1);
+    RATM_PANEL(2);
+    RATM_PANEL(3);
+    RATM_PANEL(4);
+    RATM_PANEL(5);
+    RATM_PANEL(6);
+    RATM_PANEL(7);
+    RATM_PANEL(8);
+#undef RATM_PANEL
   }
 }
 
-// The tile of some rows of x as the type of the sums, in `buffer` if it is not:
-// many filters see a number, and it is converted once.
+// The panel of some rows of x as the type of the sums, in `buffer` if it is
+// not: many filters see a number, and it is converted once.
 template <int kVectors, typename T, typename A>
 Matrix<const A> Converted(const Matrix<const T>& x, Range rows,
-                          const Tile& tile, Buffer<A>* buffer) {
+                          const Panel& panel, Buffer<A>* buffer) {
   if constexpr (std::is_same_v<T, A>) {
-    return x.from(tile.begin);
+    return x.from(panel.begin);
   } else {
     constexpr int kCount = Lanes<A>::kCount;
     constexpr int64_t kStride = kVectors * kCount;
     A* const converted = buffer->Resize(rows.size() * kStride);
     A* to = converted;
-    const T* from = x.row(rows.begin) + tile.begin;
+    const T* from = x.row(rows.begin) + panel.begin;
     for (int64_t h = rows.begin; h < rows.end; ++h) {
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) {
-        const int64_t at = v < kVectors - 1 ? v * kCount : tile.last;
+        const int64_t at = v < kVectors - 1 ? v * kCount : panel.last;
         Store(to + at, Load(from + at));
       }
       to += kStride;
@@ -134,7 +135,7 @@ template <typename Add, typename Between>
   add(taps);
 }
 
-// Rows i and i + 1 of the product below, over a tile; neighbours share most of
+// Rows i and i + 1 of the product below, over a panel; neighbours share most of
 // their taps, so each row of x is read once for both.
 template <int kVectors, typename A>
 void MultiplyPair(const FilterBank<A>& bank, int64_t i,
@@ -201,13 +202,13 @@ void MultiplyPair(const FilterBank<A>& bank, int64_t i,
 template <typename T, typename A>
 void Multiply(const FilterBank<A>& bank, const Matrix<const T>& x,
               int64_t length, const Matrix<A>& product, Buffer<A>* buffer) {
-  ForTiles<A, kTileVectors>(length, [&](auto vectors, const Tile& tile) {
+  ForPanels<A, kPanelVectors>(length, [&](auto vectors, const Panel& panel) {
     constexpr int kVectors = decltype(vectors)::value;
     const Matrix<const A> numbers =
-        Converted<kVectors>(x, bank.support(), tile, buffer);
+        Converted<kVectors>(x, bank.support(), panel, buffer);
     for (int64_t i = 0; i < bank.size(); i += 2) {
-      MultiplyPair<kVectors>(bank, i, numbers, tile.last,
-                             product.from(tile.begin));
+      MultiplyPair<kVectors>(bank, i, numbers, panel.last,
+                             product.from(panel.begin));
     }
   });
 }
@@ -221,7 +222,7 @@ void MultiplyTransposed(const FilterBank<A>& bank, Range pixels,
   const int64_t rows = bank.size();
   const bool ascending = bank.taps(0).begin <= bank.taps(rows - 1).begin;
   const auto row_at = [&](int64_t k) { return ascending ? k : rows - 1 - k; };
-  ForTiles<A, kTileVectors>(length, [&](auto vectors, const Tile& tile) {
+  ForPanels<A, kPanelVectors>(length, [&](auto vectors, const Panel& panel) {
     constexpr int kVectors = decltype(vectors)::value;
     int64_t begin = 0, end = 0;  // The rows that may see h.
     for (int64_t h = pixels.begin; h < pixels.end; ++h) {
@@ -234,17 +235,17 @@ void MultiplyTransposed(const FilterBank<A>& bank, Range pixels,
         const Range taps = bank.taps(i);
         if (!taps.contains(h)) continue;
         const A weight = bank.row(FilterBank<A>::kWeight, i)[h - taps.begin];
-        const A* row = x.row(i) + tile.begin;
+        const A* row = x.row(i) + panel.begin;
 #pragma GCC unroll 8
         for (int v = 0; v < kVectors; ++v) {
           sum[v] +=
-              weight * Load(row + (v < kVectors - 1 ? v * kCount : tile.last));
+              weight * Load(row + (v < kVectors - 1 ? v * kCount : panel.last));
         }
       }
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) {
-        Store(product.row(h) + tile.begin +
-                  (v < kVectors - 1 ? v * kCount : tile.last),
+        Store(product.row(h) + panel.begin +
+                  (v < kVectors - 1 ? v * kCount : panel.last),
               sum[v]);
       }
     }
@@ -260,26 +261,27 @@ void Contract(const FilterBank<A>& bank, const Matrix<const A>& grad,
   typedef Vector<A> V;
   typedef FilterBank<A> Bank;
   constexpr int kCount = Lanes<A>::kCount;
-  ForTiles<A, kMaxTileVectors>(length, [&](auto vectors, const Tile& tile) {
+  ForPanels<A, kMaxPanelVectors>(length, [&](auto vectors, const Panel& panel) {
     constexpr int kVectors = decltype(vectors)::value;
-    const V unshared =
-        LaneNumbers<A>::All() >= static_cast<A>(tile.shared) ? V{} + A{1} : V{};
+    const V unshared = LaneNumbers<A>::All() >= static_cast<A>(panel.shared)
+                           ? V{} + A{1}
+                           : V{};
     const Matrix<const A> numbers =
-        Converted<kVectors>(x, bank.support(), tile, buffer);
+        Converted<kVectors>(x, bank.support(), panel, buffer);
     for (int64_t i = 0; i < bank.size(); ++i) {
       V row_grad[kVectors];
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors - 1; ++v) {
-        row_grad[v] = Load(grad.row(i) + tile.begin + v * kCount);
+        row_grad[v] = Load(grad.row(i) + panel.begin + v * kCount);
       }
       row_grad[kVectors - 1] =
-          Load(grad.row(i) + tile.begin + tile.last) * unshared;
+          Load(grad.row(i) + panel.begin + panel.last) * unshared;
       const Range taps = bank.taps(i);
       const A* weights_by_mu = bank.row(Bank::kByMu, i);
       const A* weights_by_sigma = bank.row(Bank::kBySigma, i);
       const A* row = numbers.row(taps.begin);
       const auto inner_product = [&](const A* from) {
-        V product = row_grad[kVectors - 1] * Load(from + tile.last);
+        V product = row_grad[kVectors - 1] * Load(from + panel.last);
 #pragma GCC unroll 8
         for (int v = 0; v < kVectors - 1; ++v) {
           product += row_grad[v] * Load(from + v * kCount);
@@ -337,4 +339,4 @@ void Transpose(const In* in, int64_t in_stride, int64_t rows, int64_t columns,
 }  // namespace RATM_SIMD
 }  // namespace ratm
 
-#endif  // RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BANDED_H_
+#endif  // RATM_TF_CUSTOM_OPS_CPU_BANDED_H_

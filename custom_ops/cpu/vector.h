@@ -1,10 +1,10 @@
 // Vectors of numbers: reading and writing, exponentials, transposes.
 //
-// Private to gaussian_glimpse_simd.cc, which is compiled once for each
+// Private to simd.cc, which is compiled once for each
 // instruction set: see there why all of it is in unnamed namespaces.
 
-#ifndef RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_VECTOR_H_
-#define RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_VECTOR_H_
+#ifndef RATM_TF_CUSTOM_OPS_CPU_VECTOR_H_
+#define RATM_TF_CUSTOM_OPS_CPU_VECTOR_H_
 
 #include <math.h>
 #include <string.h>
@@ -17,7 +17,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "custom_ops/gaussian_glimpse_simd.h"
+#include "custom_ops/axis.h"
+#include "custom_ops/cpu/simd.h"
 
 namespace ratm {
 namespace RATM_SIMD {
@@ -41,11 +42,6 @@ struct Lanes<float> {
   typedef uint16_t Shorts __attribute__((vector_size(kVectorBytes / 2)));
   typedef uint8_t Bytes __attribute__((vector_size(kVectorBytes / 4)));
   static constexpr int kCount = kVectorBytes / sizeof(float);
-  // Taps further from mu than so many sigmas weigh less than the rounding; and
-  // in the derivatives, whose tails are heavier.
-  static constexpr double kReach = 5.5;
-  static constexpr double kDerivativeReach = 6;
-  static constexpr double kMaxOffset = 1e30;
   static constexpr float kExponentOfZero = -88.03f;
 };
 
@@ -54,30 +50,11 @@ struct Lanes<double> {
   typedef double Vector __attribute__((vector_size(kVectorBytes)));
   typedef int64_t Bits __attribute__((vector_size(kVectorBytes)));
   static constexpr int kCount = kVectorBytes / sizeof(double);
-  static constexpr double kReach = 9;
-  static constexpr double kDerivativeReach = 9;
-  static constexpr double kMaxOffset = 1e100;
   static constexpr double kExponentOfZero = -709.09;
 };
 
 template <typename A>
 using Vector = typename Lanes<A>::Vector;
-
-template <typename T>
-constexpr T Min(T a, T b) {
-  return b < a ? b : a;
-}
-
-template <typename T>
-constexpr T Max(T a, T b) {
-  return a < b ? b : a;
-}
-
-inline double Clip(double x, double low, double high) {
-  return Min(Max(x, low), high);
-}
-
-inline int64_t RoundUp(int64_t a, int64_t b) { return CeilDiv(a, b) * b; }
 
 template <typename To, typename From>
 inline To BitCast(const From& from) {
@@ -414,4 +391,4 @@ class Buffer {
 }  // namespace RATM_SIMD
 }  // namespace ratm
 
-#endif  // RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_VECTOR_H_
+#endif  // RATM_TF_CUSTOM_OPS_CPU_VECTOR_H_

@@ -10,8 +10,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "custom_ops/gaussian_glimpse_blocks.h"
-#include "tests/gpu/cases.h"
+#include "custom_ops/cuda/blocks.h"
+#include "custom_ops/tests/cases.h"
 
 namespace {
 

@@ -2,14 +2,14 @@
 // __nv_bfloat16, __half, float or double. All pointers are to device memory.
 // There must be at least one pixel, and one row and column in a glimpse.
 
-#ifndef RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_CUDA_H_
-#define RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_CUDA_H_
+#ifndef RATM_TF_CUSTOM_OPS_CUDA_LAUNCH_H_
+#define RATM_TF_CUSTOM_OPS_CUDA_LAUNCH_H_
 
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
 
-#include "custom_ops/gaussian_glimpse.h"
+#include "custom_ops/glimpse.h"
 
 namespace ratm {
 
@@ -39,4 +39,4 @@ cudaError_t LaunchGradImages(const GlimpseShape& shape,
 
 }  // namespace ratm
 
-#endif  // RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_CUDA_H_
+#endif  // RATM_TF_CUSTOM_OPS_CUDA_LAUNCH_H_

@@ -11,8 +11,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "custom_ops/gaussian_glimpse.h"
-#include "custom_ops/gaussian_glimpse_cuda.h"
+#include "custom_ops/cuda/launch.h"
+#include "custom_ops/glimpse.h"
+#include "custom_ops/types.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/framework/tensor_shape.h"
@@ -27,20 +28,15 @@ using tensorflow::Tensor;
 
 using GPUDevice = Eigen::GpuDevice;
 
-// The 16-bit types of the kernels, which know no Eigen.
-template <typename T>
-using CudaType = std::conditional_t<
-    std::is_same_v<T, Eigen::half>, __half,
-    std::conditional_t<std::is_same_v<T, Eigen::bfloat16>, __nv_bfloat16, T>>;
+// Numbers as the kernels have them.
+#define RATM_CAST(T, CPU, CUDA)                           \
+  CUDA* Cuda(T* x) { return reinterpret_cast<CUDA*>(x); } \
+  const CUDA* Cuda(const T* x) { return reinterpret_cast<const CUDA*>(x); }
+RATM_TYPES(RATM_CAST, RATM_CAST)
 
 template <typename T>
-const CudaType<T>* Cuda(const T* x) {
-  return reinterpret_cast<const CudaType<T>*>(x);
-}
-template <typename T>
-CudaType<T>* Cuda(T* x) {
-  return reinterpret_cast<CudaType<T>*>(x);
-}
+using CudaType =
+    std::remove_pointer_t<decltype(Cuda(static_cast<T*>(nullptr)))>;
 
 absl::Status Launched(cudaError_t error) {
   if (error == cudaSuccess) return absl::OkStatus();
@@ -102,17 +98,12 @@ struct GaussianGlimpseGradImages<GPUDevice, T> {
   }
 };
 
-#define RATM_INSTANTIATE(T)                      \
+#define RATM_INSTANTIATE(T, ...)                 \
   template struct GaussianGlimpse<GPUDevice, T>; \
   template struct GaussianGlimpseGradWindow<GPUDevice, T>;
-#define RATM_INSTANTIATE_FLOATING(T) \
-  RATM_INSTANTIATE(T)                \
+#define RATM_INSTANTIATE_FLOATING(T, ...) \
+  RATM_INSTANTIATE(T)                     \
   template struct GaussianGlimpseGradImages<GPUDevice, T>;
-
-RATM_INSTANTIATE(uint8_t)
-RATM_INSTANTIATE_FLOATING(Eigen::bfloat16)
-RATM_INSTANTIATE_FLOATING(Eigen::half)
-RATM_INSTANTIATE_FLOATING(float)
-RATM_INSTANTIATE_FLOATING(double)
+RATM_TYPES(RATM_INSTANTIATE, RATM_INSTANTIATE_FLOATING)
 
 }  // namespace ratm

@@ -1,8 +1,8 @@
 // What the kernels are tested on, and how closely they must agree with the
 // reference.
 
-#ifndef RATM_TF_TESTS_GPU_CASES_H_
-#define RATM_TF_TESTS_GPU_CASES_H_
+#ifndef RATM_TF_CUSTOM_OPS_TESTS_CASES_H_
+#define RATM_TF_CUSTOM_OPS_TESTS_CASES_H_
 
 #include <array>
 #include <cmath>
@@ -14,8 +14,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "custom_ops/gaussian_glimpse.h"
-#include "tests/gpu/reference.h"
+#include "custom_ops/glimpse.h"
+#include "custom_ops/tests/reference.h"
 
 namespace cases {
 
@@ -180,4 +180,4 @@ bool Agree(const std::string& name, const std::vector<T>& actual,
 
 }  // namespace cases
 
-#endif  // RATM_TF_TESTS_GPU_CASES_H_
+#endif  // RATM_TF_CUSTOM_OPS_TESTS_CASES_H_

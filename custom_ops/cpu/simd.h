@@ -4,12 +4,13 @@
 // Work is cut into units that do not depend on the number of threads; a call
 // does the units [begin, end).
 
-#ifndef RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_SIMD_H_
-#define RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_SIMD_H_
+#ifndef RATM_TF_CUSTOM_OPS_CPU_SIMD_H_
+#define RATM_TF_CUSTOM_OPS_CPU_SIMD_H_
 
 #include <cstdint>
 
-#include "custom_ops/gaussian_glimpse.h"
+#include "custom_ops/axis.h"
+#include "custom_ops/glimpse.h"
 
 namespace ratm {
 
@@ -26,14 +27,14 @@ constexpr int64_t kGlimpseRows = 32;
 
 // A unit of GradImages is a tile of one image: so many rows, by as many pixels
 // as hold so many numbers.
-constexpr int64_t kTileRows = 256;
-constexpr int64_t kTileNumbers = 1024;
+constexpr int64_t kImageTileRows = 256;
+constexpr int64_t kImageTileNumbers = 1024;
 
-constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-constexpr int64_t TilePixels(const GlimpseShape& shape) {
-  return shape.channels < kTileNumbers ? kTileNumbers / shape.channels : 1;
+namespace {
+inline int64_t ImageTilePixels(const GlimpseShape& shape) {
+  return Max(kImageTileNumbers / shape.channels, int64_t{1});
 }
+}  // namespace
 
 #define RATM_DECLARE_SIMD(NAMESPACE)                                          \
   namespace NAMESPACE {                                                       \
@@ -59,4 +60,4 @@ RATM_DECLARE_SIMD(avx512)
 
 }  // namespace ratm
 
-#endif  // RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_SIMD_H_
+#endif  // RATM_TF_CUSTOM_OPS_CPU_SIMD_H_

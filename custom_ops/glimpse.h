@@ -1,8 +1,8 @@
 // The functors behind the Gaussian glimpse ops, one declaration for all
 // devices. T is the type of the images.
 
-#ifndef RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_H_
-#define RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_H_
+#ifndef RATM_TF_CUSTOM_OPS_GLIMPSE_H_
+#define RATM_TF_CUSTOM_OPS_GLIMPSE_H_
 
 #include <cstdint>
 #include <type_traits>
@@ -77,4 +77,4 @@ struct GaussianGlimpseGradImages {
 
 }  // namespace ratm
 
-#endif  // RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_H_
+#endif  // RATM_TF_CUSTOM_OPS_GLIMPSE_H_

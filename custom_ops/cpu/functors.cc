@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "Eigen/Core"
-#include "custom_ops/gaussian_glimpse.h"
-#include "custom_ops/gaussian_glimpse_simd.h"
+#include "custom_ops/axis.h"
+#include "custom_ops/cpu/simd.h"
+#include "custom_ops/glimpse.h"
+#include "custom_ops/types.h"
 #include "tensorflow/core/framework/device_base.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/types.h"
@@ -22,20 +24,15 @@ using CPUDevice = Eigen::ThreadPoolDevice;
 // Work shorter than this is done at once: waking threads costs more.
 constexpr double kMinParallelNanoseconds = 300e3;
 
-// The 16-bit types of the arithmetic, which knows no Eigen.
-template <typename T>
-using SimdType = std::conditional_t<
-    std::is_same_v<T, Eigen::half>, Half,
-    std::conditional_t<std::is_same_v<T, Eigen::bfloat16>, BFloat16, T>>;
+// Numbers as the arithmetic has them.
+#define RATM_CAST(T, CPU, ...)                          \
+  CPU* Simd(T* x) { return reinterpret_cast<CPU*>(x); } \
+  const CPU* Simd(const T* x) { return reinterpret_cast<const CPU*>(x); }
+RATM_TYPES(RATM_CAST, RATM_CAST)
 
 template <typename T>
-const SimdType<T>* Simd(const T* x) {
-  return reinterpret_cast<const SimdType<T>*>(x);
-}
-template <typename T>
-SimdType<T>* Simd(T* x) {
-  return reinterpret_cast<SimdType<T>*>(x);
-}
+using SimdType =
+    std::remove_pointer_t<decltype(Simd(static_cast<T*>(nullptr)))>;
 
 #if defined(__x86_64__)
 bool HasAvx2() {
@@ -155,8 +152,8 @@ struct GaussianGlimpseGradImages<CPUDevice, T> {
                   const GlimpseShape& shape, const ComputeType<T>* window,
                   const T* grad, T* images_grad) const {
     const auto run = RATM_BEST(GradImages<SimdType<T>>);
-    const int64_t tiles = CeilDiv(shape.height, kTileRows) *
-                          CeilDiv(shape.width, TilePixels(shape));
+    const int64_t tiles = CeilDiv(shape.height, kImageTileRows) *
+                          CeilDiv(shape.width, ImageTilePixels(shape));
     const double fill_cost = 0.2 * shape.height * shape.width * shape.channels;
     const double image_cost =
         shape.count > 0 ? shape.count * WindowCost(shape, window) : 0;
@@ -167,17 +164,12 @@ struct GaussianGlimpseGradImages<CPUDevice, T> {
   }
 };
 
-#define RATM_INSTANTIATE(T)                      \
+#define RATM_INSTANTIATE(T, ...)                 \
   template struct GaussianGlimpse<CPUDevice, T>; \
   template struct GaussianGlimpseGradWindow<CPUDevice, T>;
-#define RATM_INSTANTIATE_FLOATING(T) \
-  RATM_INSTANTIATE(T)                \
+#define RATM_INSTANTIATE_FLOATING(T, ...) \
+  RATM_INSTANTIATE(T)                     \
   template struct GaussianGlimpseGradImages<CPUDevice, T>;
-
-RATM_INSTANTIATE(uint8_t)
-RATM_INSTANTIATE_FLOATING(Eigen::bfloat16)
-RATM_INSTANTIATE_FLOATING(Eigen::half)
-RATM_INSTANTIATE_FLOATING(float)
-RATM_INSTANTIATE_FLOATING(double)
+RATM_TYPES(RATM_INSTANTIATE, RATM_INSTANTIATE_FLOATING)
 
 }  // namespace ratm

@@ -1,15 +1,15 @@
 // An independent reference of the glimpse and its gradients: dense banks, all
 // in double. Images are [H, W, C], a window is six numbers.
 
-#ifndef RATM_TF_TESTS_GPU_REFERENCE_H_
-#define RATM_TF_TESTS_GPU_REFERENCE_H_
+#ifndef RATM_TF_CUSTOM_OPS_TESTS_REFERENCE_H_
+#define RATM_TF_CUSTOM_OPS_TESTS_REFERENCE_H_
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
 
-#include "custom_ops/gaussian_glimpse.h"
+#include "custom_ops/glimpse.h"
 
 namespace reference {
 
@@ -155,4 +155,4 @@ inline Result Compute(const GlimpseShape& shape, const Numbers& images,
 
 }  // namespace reference
 
-#endif  // RATM_TF_TESTS_GPU_REFERENCE_H_
+#endif  // RATM_TF_CUSTOM_OPS_TESTS_REFERENCE_H_

@@ -3,8 +3,9 @@
 
 #include <cstdint>
 
-#include "custom_ops/gaussian_glimpse_blocks.h"
-#include "custom_ops/gaussian_glimpse_cuda.h"
+#include "custom_ops/cuda/blocks.h"
+#include "custom_ops/cuda/launch.h"
+#include "custom_ops/types.h"
 
 namespace ratm {
 namespace {
@@ -30,7 +31,7 @@ __global__ void __launch_bounds__(blocks::kThreads)
 
 template <typename Work>
 cudaError_t Launch(const Work& work, cudaStream_t stream) {
-  const int64_t grid = blocks::Min(work.units(), kMaxGrid);
+  const int64_t grid = Min(work.units(), kMaxGrid);
   if (grid == 0) return cudaSuccess;
   Run<<<static_cast<unsigned>(grid), blocks::kThreads, 0, stream>>>(work);
   return cudaGetLastError();
@@ -91,7 +92,7 @@ cudaError_t LaunchGradImages(const GlimpseShape& shape,
       blocks::GradImages<T>{shape, window, filters, grad, images_grad}, stream);
 }
 
-#define RATM_INSTANTIATE(T)                                             \
+#define RATM_INSTANTIATE(_, __, T)                                      \
   template cudaError_t LaunchGlimpse<T>(const GlimpseShape&, const T*,  \
                                         const ComputeType<T>*,          \
                                         GlimpseType<T>*, cudaStream_t); \
@@ -99,17 +100,13 @@ cudaError_t LaunchGradImages(const GlimpseShape& shape,
   template cudaError_t LaunchGradWindow<T>(                             \
       const GlimpseShape&, const T*, const ComputeType<T>*,             \
       const GlimpseType<T>*, void*, ComputeType<T>*, cudaStream_t);
-#define RATM_INSTANTIATE_FLOATING(T)                                        \
-  RATM_INSTANTIATE(T)                                                       \
+#define RATM_INSTANTIATE_FLOATING(_, __, T)                                 \
+  RATM_INSTANTIATE(_, __, T)                                                \
   template int64_t GradImagesScratchBytes<T>(const GlimpseShape&);          \
   template cudaError_t LaunchGradImages<T>(const GlimpseShape&,             \
                                            const ComputeType<T>*, const T*, \
                                            void*, T*, cudaStream_t);
 
-RATM_INSTANTIATE(uint8_t)
-RATM_INSTANTIATE_FLOATING(__nv_bfloat16)
-RATM_INSTANTIATE_FLOATING(__half)
-RATM_INSTANTIATE_FLOATING(float)
-RATM_INSTANTIATE_FLOATING(double)
+RATM_TYPES(RATM_INSTANTIATE, RATM_INSTANTIATE_FLOATING)
 
 }  // namespace ratm

@@ -4,14 +4,16 @@
 // a machine without AVX-512 must not be handed the AVX-512 one. Hence no
 // containers or algorithms of the standard library.
 
-#include "custom_ops/gaussian_glimpse_simd.h"
+#include "custom_ops/cpu/simd.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "custom_ops/gaussian_glimpse_banded.h"
-#include "custom_ops/gaussian_glimpse_filters.h"
-#include "custom_ops/gaussian_glimpse_vector.h"
+#include "custom_ops/axis.h"
+#include "custom_ops/cpu/banded.h"
+#include "custom_ops/cpu/filters.h"
+#include "custom_ops/cpu/vector.h"
+#include "custom_ops/types.h"
 
 namespace ratm {
 namespace RATM_SIMD {
@@ -90,11 +92,10 @@ void AddAxis(const double* by_mu, const double* by_sigma, const Axis& axis,
   double all_by_sigma = 0;
   for (int64_t i = 0; i < size; ++i) {
     *center += by_mu[i];
-    *stride += (first + i - 0.5 * (axis.size - 1)) * by_mu[i];
+    *stride += axis.step(first + i) * by_mu[i];
     all_by_sigma += by_sigma[i];
   }
-  // The floor of sigma is flat.
-  if (axis.sigma >= kMinSigma) *sigma += all_by_sigma;
+  if (!axis.sigma_is_floor()) *sigma += all_by_sigma;
 }
 
 // Some rows of one glimpse on their way through both passes. After each pass
@@ -262,9 +263,9 @@ void GradImages(const GlimpseShape& shape, const ComputeType<T>* window,
   typedef FilterBank<A> Bank;
   constexpr int kCount = Lanes<A>::kCount;
   constexpr int kVectors = 8;
-  const int64_t tile_pixels = TilePixels(shape);
+  const int64_t tile_pixels = ImageTilePixels(shape);
   const int64_t tiles_x = CeilDiv(shape.width, tile_pixels);
-  const int64_t tiles_y = CeilDiv(shape.height, kTileRows);
+  const int64_t tiles_y = CeilDiv(shape.height, kImageTileRows);
   const int64_t channels = shape.channels;
   const int64_t glimpse_size = shape.rows * shape.columns * channels;
   const int64_t lanes = RoundUp(shape.rows, kCount);
@@ -278,9 +279,9 @@ void GradImages(const GlimpseShape& shape, const ComputeType<T>* window,
   int64_t current = -1;
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t b = unit / (tiles_x * tiles_y);
-    const int64_t y = unit / tiles_x % tiles_y * kTileRows;
+    const int64_t y = unit / tiles_x % tiles_y * kImageTileRows;
     const int64_t x = unit % tiles_x * tile_pixels;
-    const Range tile_y = {y, Min(y + kTileRows, shape.height)};
+    const Range tile_y = {y, Min(y + kImageTileRows, shape.height)};
     const Range tile_x = {x, Min(x + tile_pixels, shape.width)};
     const A* windows = window + b * shape.count * kWindowSize;
     const auto seen = [&](int64_t k) {
@@ -381,23 +382,18 @@ void GradImages(const GlimpseShape& shape, const ComputeType<T>* window,
   delete[] rows;
 }
 
-#define RATM_INSTANTIATE(T)                                                 \
+#define RATM_INSTANTIATE(_, T, ...)                                         \
   template void Glimpse<T>(const GlimpseShape&, const T*,                   \
                            const ComputeType<T>*, GlimpseType<T>*, int64_t, \
                            int64_t);                                        \
   template void GradWindow<T>(const GlimpseShape&, const T*,                \
                               const ComputeType<T>*, const GlimpseType<T>*, \
                               double*, int64_t, int64_t);
-#define RATM_INSTANTIATE_FLOATING(T)                                      \
-  RATM_INSTANTIATE(T)                                                     \
+#define RATM_INSTANTIATE_FLOATING(_, T, ...)                              \
+  RATM_INSTANTIATE(_, T)                                                  \
   template void GradImages<T>(const GlimpseShape&, const ComputeType<T>*, \
                               const T*, T*, int64_t, int64_t);
-
-RATM_INSTANTIATE(uint8_t)
-RATM_INSTANTIATE_FLOATING(BFloat16)
-RATM_INSTANTIATE_FLOATING(Half)
-RATM_INSTANTIATE_FLOATING(float)
-RATM_INSTANTIATE_FLOATING(double)
+RATM_TYPES(RATM_INSTANTIATE, RATM_INSTANTIATE_FLOATING)
 
 }  // namespace RATM_SIMD
 }  // namespace ratm

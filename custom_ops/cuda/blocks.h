@@ -7,16 +7,16 @@
 // for them. What outlives a phase lies in the shared memory of the block. Sums
 // are taken in an order that depends on the shape and the window alone.
 
-#ifndef RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BLOCKS_H_
-#define RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BLOCKS_H_
+#ifndef RATM_TF_CUSTOM_OPS_CUDA_BLOCKS_H_
+#define RATM_TF_CUSTOM_OPS_CUDA_BLOCKS_H_
 
 #include <math.h>
 
 #include <cstdint>
 
-#include "custom_ops/gaussian_glimpse.h"
-#include "custom_ops/gaussian_glimpse_block_filters.h"
-#include "custom_ops/gaussian_glimpse_block_lines.h"
+#include "custom_ops/cuda/filters.h"
+#include "custom_ops/cuda/lines.h"
+#include "custom_ops/glimpse.h"
 
 namespace ratm {
 namespace blocks {
@@ -375,4 +375,4 @@ struct GradImages {
 }  // namespace blocks
 }  // namespace ratm
 
-#endif  // RATM_TF_CUSTOM_OPS_GAUSSIAN_GLIMPSE_BLOCKS_H_
+#endif  // RATM_TF_CUSTOM_OPS_CUDA_BLOCKS_H_
