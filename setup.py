@@ -5,7 +5,9 @@ Environment variables:
   CXXFLAGS: further compiler flags, such as `-Wall -Wextra -Werror`.
   RATM_TF_REQUIRE_FUSED: 1 makes it an error that the op does not build;
     otherwise the package installs without it and uses plain TensorFlow.
-  RATM_TF_CUDA: 1 builds the CUDA kernels too, which no GPU has run yet.
+  RATM_TF_CUDA: 1 builds the CUDA kernels too.
+  RATM_TF_CUDA_ARCHITECTURES: the GPUs to build them for, compute capabilities from
+    the oldest on such as `75,80,90`; otherwise those of custom_ops/sources.bzl.
   NVCC: the CUDA compiler; otherwise the one of CUDA_HOME, or on the PATH.
 """
 
@@ -13,6 +15,7 @@ import concurrent.futures
 import os
 import pathlib
 import platform
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -26,30 +29,9 @@ try:
 except ImportError:  # setuptools before 70.1
     from wheel.bdist_wheel import bdist_wheel
 
-TENSORFLOW_VERSION = "2.21"
-OPS = pathlib.Path("custom_ops")
-SOURCES = [
-    "gaussian_glimpse_cpu.cc",
-    "gaussian_glimpse_kernels.cc",
-    "gaussian_glimpse_ops.cc",
-]
-# The arithmetic is compiled once for each instruction set.
-SIMD_SOURCE = "gaussian_glimpse_simd.cc"
-SIMD_FLAGS = {"generic": []}
-if platform.machine().lower() in ("x86_64", "amd64"):
-    SIMD_FLAGS["avx2"] = ["-mavx2", "-mfma"]
-    SIMD_FLAGS["avx512"] = [
-        *(f"-mavx512{extension}" for extension in ("f", "bw", "dq", "vl")),
-        "-mfma",
-        "-mprefer-vector-width=512",
-    ]
-CUDA_SOURCES = ["gaussian_glimpse_cuda.cu", "gaussian_glimpse_gpu.cc"]
-CUDA_FLAGS = [
-    "-gencode=arch=compute_80,code=sm_80",
-    # With PTX, which the driver compiles for GPUs yet to come.
-    "-gencode=arch=compute_90,code=[sm_90,compute_90]",
-    "--threads=0",
-]
+ROOT = pathlib.Path(__file__).resolve().parent
+OP = runpy.run_path(str(ROOT / "custom_ops" / "sources.bzl"))
+RECORD = runpy.run_path(str(ROOT / "ratm_tf" / "attention" / "build_record.py"))
 
 
 class BuildOp(build_ext):
@@ -63,6 +45,15 @@ class BuildOp(build_ext):
         """Leaves the choice of compiler to `CXX`."""
         super().finalize_options()
         self.compiler = None
+
+    def copy_extensions_to_source(self):
+        """Copies the library's record with it, for an editable install."""
+        super().copy_extensions_to_source()
+        for ext in self.extensions:
+            name = self.get_ext_filename(ext.name)
+            built = RECORD["path_of"](os.path.join(self.build_lib, name))
+            if built.exists():
+                shutil.copy(built, RECORD["path_of"](ROOT / name))
 
     def build_extension(self, ext):
         """Builds one library at a temporary path, then moves it into place."""
@@ -81,63 +72,69 @@ class BuildOp(build_ext):
     def _build(self, target):
         import tensorflow as tf
 
-        if not tf.__version__.startswith(f"{TENSORFLOW_VERSION}."):
-            raise RuntimeError(
-                f"it needs TensorFlow {TENSORFLOW_VERSION}, not {tf.__version__}"
-            )
         compiler = shlex.split(os.environ.get("CXX") or "g++")
-        common = [
-            *("-O3", "-DNDEBUG", "-I."),
+        host_flags = ["-fPIC", *OP["HOST_FLAGS"]]
+        host_flags += shlex.split(os.environ.get("CXXFLAGS", ""))
+        flags = [*OP["FLAGS"], f"-I{ROOT}"]
+        for flag in tf.sysconfig.get_compile_flags():
             # System headers keep TensorFlow's own warnings quiet.
-            *(
-                part
-                for flag in tf.sysconfig.get_compile_flags()
-                for part in (
-                    ["-isystem", flag[2:]] if flag.startswith("-I") else [flag]
-                )
-            ),
-        ]
-        host_only = [
-            # Without errno and traps, rounding is an instruction and not a call.
-            *("-fPIC", "-fno-math-errno", "-fno-trapping-math"),
-            *shlex.split(os.environ.get("CXXFLAGS", "")),
-        ]
+            flags += ["-isystem", flag[2:]] if flag.startswith("-I") else [flag]
         objects = pathlib.Path(self.build_temp)
         objects.mkdir(parents=True, exist_ok=True)
         target.parent.mkdir(parents=True, exist_ok=True)
 
-        nvcc = _find_nvcc()
-        cuda_jobs = [(OPS / name, objects / f"{name}.o", []) for name in CUDA_SOURCES]
-        if nvcc is not None:
-            through = [f"-Xcompiler={flag}" for flag in host_only]
-            _compile([nvcc, *CUDA_FLAGS, *common, *through], cuda_jobs)
+        def jobs(sources, *flags, name=""):
+            outputs = [
+                objects / f"{source.replace('/', '_')}{name}.o" for source in sources
+            ]
+            return [(ROOT / s, o, flags) for s, o in zip(sources, outputs, strict=True)]
 
-        defines = [] if nvcc is None else ["-DRATM_CUDA"]
-        jobs = [(OPS / name, objects / f"{name}.o", defines) for name in SOURCES]
-        jobs += [
-            (
-                OPS / SIMD_SOURCE,
-                objects / f"{SIMD_SOURCE}.{name}.o",
-                [f"-DRATM_SIMD={name}", *flags],
-            )
-            for name, flags in SIMD_FLAGS.items()
-        ]
-        _compile([*compiler, *common, *host_only], jobs)
+        nvcc = _find_nvcc()
+        architectures = []
+        cuda_jobs = []
+        if nvcc is not None:
+            chosen = os.environ.get("RATM_TF_CUDA_ARCHITECTURES", "")
+            architectures = list(filter(None, chosen.split(",")))
+            architectures = architectures or OP["CUDA_ARCHITECTURES"]
+            cuda_flags = OP["cuda_architecture_flags"](architectures)
+            cuda_jobs = jobs([OP["CUDA_KERNELS"], *OP["CUDA_SOURCES"]])
+            through = [f"-Xcompiler={flag}" for flag in host_flags]
+            _compile([nvcc, *cuda_flags, "--threads=0", *flags, *through], cuda_jobs)
+
+        instruction_sets = ["generic"]
+        if platform.machine().lower() in ("x86_64", "amd64"):
+            instruction_sets = list(OP["SIMD_FLAGS"])
+        host_jobs = jobs(OP["SOURCES"], *([] if nvcc is None else ["-DRATM_CUDA"]))
+        for name in instruction_sets:
+            simd_flags = [f"-DRATM_SIMD={name}", *OP["SIMD_FLAGS"][name]]
+            host_jobs += jobs([OP["SIMD_SOURCE"]], *simd_flags, name=f".{name}")
+        _compile([*compiler, *flags, *host_flags], host_jobs)
 
         temporary = target.with_suffix(".so.tmp")
         linker = compiler
         if nvcc is not None:
-            jobs += cuda_jobs
             # CUDA's runtime comes along, so that the library also loads where there
             # is none, and stays private, as TensorFlow has one of its own.
             linker = [
                 *(nvcc, "-cudart=static"),
                 "-Xlinker=--exclude-libs=libcudart_static.a",
             ]
-        outputs = [output for _, output, _ in jobs]
+        outputs = [output for _, output, _ in host_jobs + cuda_jobs]
         link_flags = tf.sysconfig.get_link_flags()
         _run([*linker, "-shared", *outputs, "-o", temporary, *link_flags])
+        # Never a library with the record of another.
+        RECORD["path_of"](target).unlink(missing_ok=True)
         os.replace(temporary, target)
+        RECORD["write"](
+            target,
+            ROOT,
+            tensorflow=tf.__version__,
+            compiler=_run([*compiler, "--version"]).splitlines()[0],
+            flags=[*OP["FLAGS"], *host_flags],
+            instruction_sets=instruction_sets,
+            gpu_architectures=architectures,
+            nvcc=nvcc and _run([nvcc, "--version"]).split("release ")[1].split(",")[0],
+        )
 
 
 def _find_nvcc():
@@ -176,6 +173,7 @@ def _run(command):
     )
     if result.returncode:
         raise RuntimeError(f"{shlex.join(result.args)}\n{result.stdout}")
+    return result.stdout
 
 
 class BuildWheel(bdist_wheel):

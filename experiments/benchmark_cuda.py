@@ -1,10 +1,11 @@
 """Times the CUDA kernels beside PyTorch's, on the same work.
 
 The peer is the plain formula by `torch.compile`: filter banks over all pixels and two
-matrix products. It needs PyTorch and no TensorFlow. Build the program as it says
-itself; then, from the root of the repository:
+matrix products. It needs PyTorch and no TensorFlow. Build
+custom_ops/tests/device_test.cu as it says itself; then, from the root of the
+repository:
 
-python experiments/benchmark_cuda.py /tmp/gaussian_glimpse_test
+python experiments/benchmark_cuda.py /tmp/device_test
 
 Prints a table of medians in microseconds, each launch with a cold L2 cache, with the
 time of as many bytes in a plain copy (bound), and a line of JSON.
@@ -17,7 +18,7 @@ import sys
 
 import torch
 
-# As in gaussian_glimpse_test.cu: image, glimpse size, ranges of sigma and of stride.
+# As in device_test.cu: image, glimpse size, ranges of sigma and of stride.
 CASES = {
     "B": ((100, 100, 1), (28, 28), (0.75, 1.5), (1.5, 3)),
     "D": ((1080, 1920, 3), (64, 64), (2.5, 2.5), (5, 5)),

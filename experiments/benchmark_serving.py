@@ -128,8 +128,8 @@ def make_cases(callers):
 
 def requests_of(batch, run):
     """The inputs of each signature, for `batch` videos of moving digits."""
-    videos = ratm_tf.datasets.moving_mnist(
-        "test", num_frames=_FRAMES.value, batch_size=batch
+    videos = ratm_tf.datasets.moving_mnist_sequences(
+        "test", num_frames=_FRAMES.value, batch_size=batch, fallback=True
     )
     frames = next(iter(videos))["frames"].numpy()
     files = [cv2.imencode(".jpg", f)[1].tobytes() for video in frames for f in video]

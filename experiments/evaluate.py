@@ -7,21 +7,27 @@ import contextlib
 import json
 import sys
 
-import trained
 from absl import app, flags
 
-import ratm_tf
-from ratm_tf.datasets import bouncing_balls, kth, moving_mnist, otb, people
-from ratm_tf.evaluation import tracker_inputs
-from ratm_tf.visualize import film_strip, save_image
+from ratm_tf.cli import tracker
 
-flags.adopt_module_key_flags(trained)
+flags.adopt_module_key_flags(tracker)
 flags.mark_flag_as_required("model")
+_DATASET = flags.DEFINE_enum(
+    "dataset",
+    "moving_mnist",
+    [
+        "bouncing_balls",
+        "kth",
+        "moving_mnist",
+        "moving_mnist_two_digits",
+        "otb",
+        "people",
+    ],
+    "What to track.",
+)
 _SEQUENCES = flags.DEFINE_integer(
-    "sequences",
-    None,
-    "Test sequences (default: as the paper).",
-    lower_bound=1,
+    "sequences", None, "Test sequences (default: as the paper).", lower_bound=1
 )
 _FRAMES = flags.DEFINE_integer(
     "frames", None, "Frames of each sequence (default: the paper's).", lower_bound=1
@@ -48,98 +54,54 @@ _PENNFUDAN_PATH = flags.DEFINE_string(
 _OTB_DIR = flags.DEFINE_string("otb_dir", "data/otb", "Sequences of TB-100.")
 
 
-def balls():
-    """Bouncing balls: all frames that trackers are trained on, and the last one."""
-    frames = _FRAMES.value or 32
-    dataset = bouncing_balls(
-        "test",
-        num_frames=frames,
-        batch_size=100,
-        num_sequences=_SEQUENCES.value or 10_000,
-        seed=_SEED.value,
-    )
-    return dataset, sorted({(1, min(32, frames)), (1, frames), (frames, frames)})
+def recipe():
+    """The recipe whose test sequences the flags ask for."""
+    from ratm_tf import recipes
 
-
-def digits(num_digits, num_sequences):
-    """Moving MNIST: the length that trackers are trained on, and the whole length."""
-    frames = _FRAMES.value or 30
-    dataset = moving_mnist(
-        "test",
-        num_frames=frames,
-        num_digits=num_digits,
-        batch_size=100,
-        num_sequences=_SEQUENCES.value or num_sequences,
-        seed=_SEED.value,
-        mnist_path=_MNIST_PATH.value,
-    )
-    return dataset, sorted({(1, min(10, frames)), (1, frames)})
-
-
-def kth_subject():
-    """All sequences of one subject, whole."""
-    dataset = kth(
-        "test",
-        data_dir=_KTH_DIR.value,
-        test_subject=_TEST_SUBJECT.value,
-        skip_bad=_SKIP_BAD.value,
-    )
-    return dataset.padded_batch(16), [(1, 10), (1, 30), None]
-
-
-def kth_like_people():
-    """Cut-out people with boxes as a detector gives them, as KTH's are."""
-    frames = _FRAMES.value or 30
-    dataset = people(
-        "test",
-        num_frames=frames,
-        num_sequences=_SEQUENCES.value or 2_000,
-        batch_size=50,
-        seed=_SEED.value,
-        pennfudan_path=_PENNFUDAN_PATH.value,
-    )
-    dataset = dataset.map(lambda e: e | {"boxes": e["detected_boxes"]})
-    return dataset, [(1, min(10, frames)), None]
-
-
-def tb_100():
-    """Whole sequences, one at a time."""
-    return otb(_OTB_DIR.value).batch(1), [(1, 10), (1, 50), (1, 100), None]
-
-
-DATASETS = {
-    "bouncing_balls": balls,
-    "kth": kth_subject,
-    "moving_mnist": lambda: digits(num_digits=1, num_sequences=10_000),
-    "moving_mnist_two_digits": lambda: digits(num_digits=2, num_sequences=5_000),
-    "otb": tb_100,
-    "people": kth_like_people,
-}
-_DATASET = flags.DEFINE_enum(
-    "dataset", "moving_mnist", list(DATASETS), "What to track."
-)
-
-
-def draw(tracker, example, path, sequences=4, every=3):
-    """Draws true and predicted boxes, as training does."""
-    outputs = tracker.predict_on_batch(tracker_inputs(example))
-    shown = example["frames"], outputs["glimpses"], outputs["boxes"], example["boxes"]
-    strip = film_strip(*(values[:sequences, ::every] for values in shown))
-    save_image(path, strip)
+    changes = {"test_frames": _FRAMES.value, "test_sequences": _SEQUENCES.value}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    match _DATASET.value:
+        case "bouncing_balls":
+            return recipes.bouncing_balls(**changes)
+        case "moving_mnist" | "moving_mnist_two_digits" as name:
+            digits = 1 if name == "moving_mnist" else 2
+            return recipes.moving_mnist(
+                digits, mnist_path=_MNIST_PATH.value, sample=True, **changes
+            )
+        case "people":
+            return recipes.people(pennfudan_path=_PENNFUDAN_PATH.value, **changes)
+        case "kth":
+            return recipes.people(
+                "kth",
+                test_subject=_TEST_SUBJECT.value,
+                kth_dir=_KTH_DIR.value,
+                skip_bad=_SKIP_BAD.value,
+            )
 
 
 def main(_):
     """Evaluates; progress goes to standard error."""
     with contextlib.redirect_stdout(sys.stderr):
-        tracker = trained.load_tracker()
-        dataset, spans = DATASETS[_DATASET.value]()
-        metrics = ratm_tf.evaluate(tracker, dataset, spans)
+        import ratm_tf
+
+        if _DATASET.value == "otb":  # whole sequences, one at a time
+            dataset = ratm_tf.datasets.otb_sequences(_OTB_DIR.value).batch(1)
+            spans, average = [(1, 10), (1, 50), (1, 100), None], "sequences"
+        else:
+            dataset = recipe().test_data(seed=_SEED.value)
+            spans, average = recipe().spans, "frames"
+        loaded = tracker.load_tracker()
+        metrics = ratm_tf.evaluate(loaded, dataset, spans, average=average)
         if _FILM_STRIP.value:
-            draw(tracker, next(iter(dataset)), _FILM_STRIP.value)
+            first = {name: values[:4] for name, values in next(iter(dataset)).items()}
+            ratm_tf.visualize.save_image(
+                _FILM_STRIP.value, ratm_tf.visualize.tracked_film_strip(loaded, first)
+            )
     report = {
-        "model": trained.MODEL.value,
+        "model": tracker.MODEL.value,
         "dataset": _DATASET.value,
         "seed": _SEED.value,
+        "average": average,
     }
     print(json.dumps(report | metrics))
 

@@ -5,17 +5,11 @@ python experiments/plot_otb.py --model=pretrained:people --otb_dir=otb --output=
 
 import pathlib
 
-import matplotlib
-import matplotlib.pyplot as plt
-import numpy as np
-import trained
 from absl import app, flags
 
-from ratm_tf.datasets import otb
-from ratm_tf.evaluation import tracker_inputs
-from ratm_tf.objectives import iou
+from ratm_tf.cli import tracker
 
-flags.adopt_module_key_flags(trained)
+flags.adopt_module_key_flags(tracker)
 flags.FLAGS.set_default("model", "pretrained:people")
 _OTB_DIR = flags.DEFINE_string("otb_dir", "data/otb", "Sequences of TB-100.")
 _OUTPUT = flags.DEFINE_string("output", "otb_iou.png", "The picture.")
@@ -24,10 +18,17 @@ _FRAMES = flags.DEFINE_integer("frames", 150, "How many to show.", lower_bound=1
 
 def main(_):
     """Tracks every sequence and draws its corner IoU, and their mean."""
-    tracker = trained.load_tracker()
+    import matplotlib
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    from ratm_tf.boxes import iou
+    from ratm_tf.datasets import otb_sequences, tracker_inputs
+
+    loaded = tracker.load_tracker()
     curves = {}
-    for example in otb(_OTB_DIR.value).batch(1):
-        outputs = tracker.predict_on_batch(tracker_inputs(example))
+    for example in otb_sequences(_OTB_DIR.value).batch(1):
+        outputs = loaded.predict_on_batch(tracker_inputs(example))
         values = iou(example["boxes"], outputs["corner_boxes"]).numpy()[0]
         curves[example["name"].numpy()[0].decode()] = values[: _FRAMES.value]
 

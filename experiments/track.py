@@ -10,18 +10,20 @@ Prints a line of JSON for each frame, with the box (x1, y1, x2, y2) in pixels.
 
 import sys
 
-import trained
-import video
 from absl import app, flags
 
-import ratm_tf
+from ratm_tf.cli import tracker, video
 
+flags.adopt_module_key_flags(tracker)
+flags.adopt_module_key_flags(video)
 flags.mark_flag_as_required("model")
 
 
 def main(_):
     """Prints the boxes, and draws them where the flags say."""
-    online = ratm_tf.OnlineTracker(trained.load_tracker())
+    import ratm_tf
+
+    online = ratm_tf.OnlineTracker(tracker.load_tracker())
     try:
         video.report(track(online))
     except ValueError as error:

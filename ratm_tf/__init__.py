@@ -1,34 +1,69 @@
-"""RATM, the Recurrent Attentive Tracking Model, for TensorFlow and Keras."""
+"""RATM, the Recurrent Attentive Tracking Model, for TensorFlow and Keras.
 
-from ratm_tf import attention, datasets, features, objectives, visualize
-from ratm_tf.attention import GaussianGlimpse, IRNNCell, RATMCell, gaussian_glimpse
-from ratm_tf.evaluation import evaluate, labelled
-from ratm_tf.export import export_saved_model, load_saved_model
-from ratm_tf.objectives import MeanIoU
-from ratm_tf.online_tracker import OnlineTracker
-from ratm_tf.pretrained import load_pretrained
-from ratm_tf.tracker import Tracker
-from ratm_tf.training import train
+Names load what they need when they are used (PEP 562). Where Keras or TensorFlow is
+there already, the package's classes are registered at once, so that
+`keras.saving.load_model` knows them.
+"""
 
-__version__ = "0.1.0"
+import importlib
+import sys
 
-__all__ = [
-    "GaussianGlimpse",
-    "IRNNCell",
-    "MeanIoU",
-    "OnlineTracker",
-    "RATMCell",
-    "Tracker",
+_MODULES = (
     "attention",
+    "boxes",
     "datasets",
-    "evaluate",
-    "export_saved_model",
+    "export",
     "features",
-    "gaussian_glimpse",
-    "labelled",
-    "load_pretrained",
-    "load_saved_model",
     "objectives",
-    "train",
+    "pretrained",
+    "recipes",
+    "serving",
+    "training",
     "visualize",
-]
+)
+_NAMES = {
+    "GaussianGlimpse": "attention",
+    "IRNNCell": "attention",
+    "MeanIoU": "objectives",
+    "OnlineTracker": "online_tracker",
+    "RATMCell": "attention",
+    "Tracker": "tracker",
+    "evaluate": "training.evaluate",
+    "export_saved_model": "export",
+    "gaussian_glimpse": "attention",
+    "labelled": "datasets.examples",
+    "load_pretrained": "pretrained",
+    "load_saved_model": "export",
+    "train": "training.train",
+}
+_REGISTERED = ("attention", "features", "objectives", "tracker")
+
+__all__ = sorted([*_MODULES, *_NAMES])
+
+
+def _load(module):
+    return importlib.import_module(f"{__name__}.{module}")
+
+
+def _register():
+    for module in _REGISTERED:
+        _load(module)
+
+
+def __getattr__(name):
+    if name in _NAMES:
+        _register()
+        return getattr(_load(_NAMES[name]), name)
+    if name in _MODULES:
+        return _load(name)
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("ratm-tf")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return [*globals(), *__all__, "__version__"]
+
+
+if sys.modules.get("keras") or sys.modules.get("tensorflow"):
+    _register()

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ratm_tf.attention import library
+from ratm_tf.attention import build_record, library
 from ratm_tf.attention.functional import gaussian_glimpse
 from ratm_tf.attention.implementation import fallback_reason
 
@@ -16,14 +16,14 @@ def report():
     """Describes the installation, and checks the fused op against TensorFlow.
 
     Returns:
-      The lines of the report, one fact each: versions, devices, the path of the
-      op library and the devices it is built for, the implementation that
-      `"auto"` chooses and why, and the largest difference between the two
-      implementations where both exist.
+        The lines of the report, one fact each: versions, devices, the path of the op
+        library, the devices it is built for and what it was built from, the
+        implementation that `"auto"` chooses and why, and the largest difference between
+        the two implementations where both exist.
 
     Example:
-      >>> report()[1].startswith("tensorflow")
-      True
+    >>> report()[1].startswith("tensorflow")
+    True
     """
     reason = fallback_reason()
     gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
@@ -36,6 +36,7 @@ def report():
         f"GPU             {', '.join(gpus) or 'none visible'}",
         f"op library      {library.PATH}",
         f"op kernels      {', '.join(sorted(library.devices())) or 'none'}",
+        f"op build        {_build()}",
         f"implementation  tf, because {reason}"
         if reason is not None
         else "implementation  fused, because the library loads (tf where XLA compiles)",
@@ -49,6 +50,21 @@ def report():
         *lines,
         f"self-check      {verdict}: fused and tf differ by at most {difference:.1e}",
     ]
+
+
+def _build():
+    """What the library was built from, and whether that is what is here now."""
+    facts = {
+        name.replace("_", " "): " ".join(value) if isinstance(value, list) else value
+        for name, value in build_record.read(library.PATH).items()
+        if value
+    }
+    if not facts:
+        return "no record"
+    facts["sources"] = facts["sources"][:12]
+    described = "; ".join(f"{name}: {value}" for name, value in facts.items())
+    stale = build_record.staleness(library.PATH, library.CHECKOUT)
+    return described if stale is None else f"STALE. {stale} ({described})"
 
 
 def _version():

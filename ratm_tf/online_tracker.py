@@ -1,6 +1,5 @@
 """Tracking frame by frame, as frames arrive."""
 
-import cv2
 import numpy as np
 import tensorflow as tf
 
@@ -116,6 +115,8 @@ class OnlineTracker:
         frame = np.asarray(frame)
         channels = self._tracker.channels
         if frame.ndim == 3 and frame.shape[-1] == 3 and channels == 1:
+            from ratm_tf.opencv import cv2
+
             frame = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
         if frame.ndim == 2:
             frame = frame[..., np.newaxis]

@@ -5,8 +5,9 @@ import math
 import keras
 import tensorflow as tf
 
+from ratm_tf.attention import gaussian_glimpse
 from ratm_tf.attention.window import activations_from_window
-from ratm_tf.boxes import corner_box, extent_box, scale_box, window_from_box
+from ratm_tf.boxes import KINDS, box_from_window, scale_box, window_from_box
 
 # In training, sequences of at most so many frames are unrolled if their length is known
 # as a graph is built: that takes a few seconds more, and a step half the time.
@@ -19,20 +20,28 @@ class Tracker(keras.Model):
 
     The cell decides *where* to look and describes *what* it sees there. The objectives
     say *why*: losses on the tracker's named outputs, given to `compile` as in any Keras
-    model, of which those named by the labels count. `objectives` adds outputs made from
-    the glimpses, such as the class probabilities of a digit.
+    model. They compare
+
+    - `boxes` and `corner_boxes` with the true boxes, one label for both: `boxes`;
+    - `glimpses` with the label `glimpses`, or else with what the tracker would see
+      through its own window on the true boxes (Eq. 14);
+    - what one of `objectives` makes of the glimpses with the label of its name, such as
+      the class of a digit, or else with what it makes of the true `glimpses` (Eq. 15).
 
     Args:
         cell: a `ratm_tf.RATMCell`.
-        objectives: dict of Keras models by output name. Each is applied to all glimpses
-            `[B * T, N, M, C]` and adds an output `[B, T, ...]` of its name. Those with
-            `trainable = False` only judge: they run in inference mode. One without a
-            label of its own is to make of the predicted glimpses what it makes of the
-            label `glimpses`: the feature loss of section 4.
+        objectives: dict of Keras models of glimpses by name, for losses and metrics of
+            that name. They judge glimpses `[B * T, N, M, C]` in training and
+            evaluation, and take no part in tracking, as the paper switches its
+            classifier off at test time. Those with `trainable = False` judge in
+            inference mode.
         box_scale: how many times wider and higher than the target the window is, for
-            trackers that see it with its surroundings (1.5 for KTH, section 5.3). The
-            first window is `initial_box` enlarged so; `boxes` and `corner_boxes` come
-            out reduced.
+            trackers that see it with its surroundings (1.5 for KTH, section 6.3).
+            Boxes that come in are enlarged so, boxes that go out reduced.
+        box: which box of a window is the target's, throughout: where `initial_box`
+            puts the first window, through which window targets are read, and what
+            `boxes` are. `"corner"`, the paper's box through the outermost grid centres
+            (section 5.2), or `"extent"`, what the glimpse covers.
 
     Call arguments:
         inputs: dict of
@@ -42,34 +51,36 @@ class Tracker(keras.Model):
 
     Returns:
         Dict of float32 tensors. Boxes at `t` are predicted before frame `t` is seen:
-            `boxes`: `[B, T, 4]`, what the glimpse covers, as `(x1, y1, x2, y2)`;
-            `corner_boxes`: `[B, T, 4]`, through the outermost grid centres: the
-            paper's predicted box (section 5.2); both by 1/`box_scale`;
+            `boxes`: `[B, T, 4]`, the target's, as `(x1, y1, x2, y2)`;
+            `corner_boxes`: `[B, T, 4]`, the corner boxes, whatever `box` is; both are
+            reduced by `box_scale`;
             `windows`: `[B, T, 6]`, in pixels (Eq. 6-8);
-            `glimpses`: `[B, T, N, M, C]`, in 0..1;
-            and the outputs of `objectives`.
+            `glimpses`: `[B, T, N, M, C]`, in 0..1.
 
     Raises:
         ValueError: if `initial_box` is missing or not expected, or `frames` do not have
-            the shape `[B, T, H, W, C]`.
+            the shape `[B, T, H, W, C]`; in training, if a loss or metric has no label.
+        KeyError: in training, if a loss or metric is on an output that is not there.
 
     Example:
     >>> tracker = ratm_tf.Tracker(ratm_tf.RATMCell(units=32, glimpse_size=(8, 8)))
     >>> tracker.compile("adam", loss={"boxes": "mse"},
     ...                 metrics={"corner_boxes": ratm_tf.MeanIoU()})
     >>> frames, boxes = tf.zeros([4, 10, 64, 64, 1]), tf.zeros([4, 10, 4])
-    >>> labels = {"boxes": boxes, "corner_boxes": boxes}
-    >>> history = tracker.fit({"frames": frames}, labels, verbose=0)
+    >>> history = tracker.fit({"frames": frames}, {"boxes": boxes}, verbose=0)
     >>> tracker.predict({"frames": frames}, verbose=0)["boxes"].shape
     (4, 10, 4)
     """
 
-    def __init__(self, cell, objectives=None, box_scale=1.0, **kwargs):
+    def __init__(self, cell, objectives=None, box_scale=1.0, box="extent", **kwargs):
         super().__init__(autocast=False, **kwargs)
         if not box_scale > 0:
             raise ValueError(f"Expected `box_scale` > 0. Received: {box_scale!r}")
+        if box not in KINDS:
+            raise ValueError(f"Expected `box` to be one of {KINDS}. Received: {box!r}")
         self.objectives = dict(objectives or {})
         self.box_scale = box_scale
+        self.box = box
         # The loop carries windows in pixels, which float16 would round.
         self.loop = keras.layers.RNN(
             cell, return_sequences=True, dtype="float32", name="loop"
@@ -95,6 +106,21 @@ class Tracker(keras.Model):
         """What the states are: list of `tf.TensorSpec`, float32 `[B, size]`."""
         return [tf.TensorSpec([None, size]) for size in self.cell.state_size]
 
+    @property
+    def implementation(self):
+        """How glimpses are taken, `"auto"`, `"fused"` or `"tf"`; it can be set.
+
+        With `"tf"`, whatever is made of the tracker from then on is of TensorFlow's own
+        ops, Keras's `tracker.export(...)` among them.
+        """
+        return self.cell.implementation
+
+    @implementation.setter
+    def implementation(self, implementation):
+        self.cell.implementation = implementation
+        # Keras keeps what it has traced.
+        self.train_function = self.test_function = self.predict_function = None
+
     def build(self, inputs_shape):
         shape = inputs_shape["frames"]
         if len(shape) != 5:
@@ -110,13 +136,17 @@ class Tracker(keras.Model):
     def call(self, inputs, training=None):
         # Frames are data: without this the loop would compute their gradient.
         frames = tf.stop_gradient(inputs["frames"])
+        loop = self.loop
         # XLA's loops are as fast as what it unrolls.
-        self.loop.unroll = (
-            bool(training)
+        if (
+            training
             and not self.cell.glimpse.supports_jit
             and (frames.shape[1] or math.inf) <= MOST_UNROLLED_FRAMES
-        )
-        output = self.loop(
+        ):
+            loop = keras.layers.RNN(
+                self.cell, return_sequences=True, unroll=True, dtype="float32"
+            )
+        output = loop(
             frames,
             initial_state=self.initial_state(
                 tf.shape(frames)[0],
@@ -124,21 +154,84 @@ class Tracker(keras.Model):
                 inputs.get("initial_box"),
             ),
         )
-        outputs = self._outputs(output)
-        glimpses = outputs["glimpses"]
-        for name, model in self.objectives.items():
-            outputs[name] = _judged(model, glimpses, None if model.trainable else False)
-        return outputs
+        return self._outputs(output)
 
     def _outputs(self, output):
         windows, glimpses = self.cell.split_output(output)
-        glimpse_size, reduction = self.cell.glimpse_size, 1.0 / self.box_scale
         return {
-            "boxes": scale_box(extent_box(windows, glimpse_size), reduction),
-            "corner_boxes": scale_box(corner_box(windows, glimpse_size), reduction),
+            "boxes": self.box_from_window(windows),
+            "corner_boxes": self.box_from_window(windows, "corner"),
             "windows": windows,
             "glimpses": glimpses,
         }
+
+    def box_from_window(self, window, kind=None):
+        """The target's box that a window draws.
+
+        Args:
+            window: float tensor `[..., 6]` in pixels.
+            kind: `"corner"` or `"extent"`. Default: the tracker's `box`.
+
+        Returns:
+            Boxes `[..., 4]` as `(x1, y1, x2, y2)` in pixels, reduced by `box_scale`.
+
+        Example:
+        >>> tracker = ratm_tf.load_pretrained("people")
+        >>> window = tracker.window_from_box([10.0, 10.0, 38.0, 66.0])
+        >>> tracker.box_from_window(window).numpy()
+        array([10., 10., 38., 66.], dtype=float32)
+        """
+        box = box_from_window(window, self.cell.glimpse_size, kind or self.box)
+        return scale_box(box, 1.0 / self.box_scale)
+
+    def window_from_box(self, box):
+        """The window on a target: the inverse of `box_from_window`.
+
+        Args:
+            box: floating `[..., 4]`, the target's `(x1, y1, x2, y2)` in pixels.
+
+        Returns:
+            The window, float32 `[..., 6]`, in pixels, with sigma at half its stride.
+
+        Example:
+        >>> tracker = ratm_tf.load_pretrained("people")
+        >>> tracker.window_from_box([10.0, 10.0, 38.0, 66.0]).numpy()
+        array([24.  , 38.  ,  0.75,  1.5 ,  1.5 ,  3.  ], dtype=float32)
+        """
+        box = scale_box(tf.cast(box, tf.float32), self.box_scale)
+        return window_from_box(box, self.cell.glimpse_size, self.box)
+
+    def read(self, frames, boxes):
+        """What the tracker would see of targets whose boxes are known.
+
+        Args:
+            frames: `[B, T, H, W, C]`, uint8 in 0..255 or floating in 0..1.
+            boxes: floating `[B, T, 4]`, the targets' `(x1, y1, x2, y2)` in pixels.
+
+        Returns:
+            Glimpses `[B, T, N, M, C]`, float32 in 0..1.
+
+        Example:
+        >>> tracker = ratm_tf.load_pretrained("moving_mnist")
+        >>> digits = ratm_tf.datasets.moving_mnist_sequences(
+        ...     "test", num_frames=5, batch_size=2, fallback=True
+        ... )
+        >>> example = next(iter(digits))
+        >>> tracker.read(example["frames"], example["boxes"]).shape
+        TensorShape([2, 5, 28, 28, 1])
+        """
+        frames = tf.convert_to_tensor(frames)
+        shape = tf.shape(frames)
+        glimpses = gaussian_glimpse(
+            tf.reshape(frames, tf.concat([[-1], shape[2:]], axis=0)),
+            tf.reshape(self.window_from_box(boxes), [-1, 6]),
+            self.cell.glimpse_size,
+            self.implementation,
+        )
+        glimpses = self.cell.scaled(glimpses, frames.dtype)
+        return tf.reshape(
+            glimpses, tf.concat([shape[:2], tf.shape(glimpses)[1:]], axis=0)
+        )
 
     def step(self, frame, states):
         """Tracks into one more frame: what `call` does at each of them.
@@ -187,24 +280,86 @@ class Tracker(keras.Model):
             )
         if not given:
             return self.cell.get_initial_state(batch_size)
-        glimpse_size = self.cell.glimpse_size
-        window = window_from_box(scale_box(initial_box, self.box_scale), glimpse_size)
+        window = self.window_from_box(initial_box)
         return self.cell.get_initial_state(
-            batch_size, activations_from_window(window, frame_size, glimpse_size)
+            batch_size,
+            activations_from_window(window, frame_size, self.cell.glimpse_size),
         )
 
     def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
-        labels, outputs = _labelled(y, y_pred)
-        if "glimpses" in labels:
-            for name in self.objectives.keys() - labels.keys():
-                judged = _judged(self.objectives[name], labels["glimpses"], False)
-                labels[name] = tf.stop_gradient(judged)
-                outputs[name] = y_pred[name]
-        return super().compute_loss(x, labels, outputs, sample_weight, training)
+        losses = self._compile_loss
+        asked = _names("loss", losses._user_loss if losses else None)
+        judged = self._judged(asked, x, y, y_pred, sample_weight, training)
+        return super().compute_loss(x, *judged, training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        labels, outputs = _labelled(y, y_pred)
-        return super().compute_metrics(x, labels, outputs, sample_weight)
+        metrics = self._compile_metrics
+        asked = set()
+        if metrics:
+            asked = _names("metrics", metrics._user_metrics)
+            asked |= _names("weighted_metrics", metrics._user_weighted_metrics)
+        judged = self._judged(asked, x, y, y_pred, sample_weight, training=False)
+        return super().compute_metrics(x, *judged)
+
+    def _judged(self, asked, x, y, y_pred, sample_weight, training):
+        """Labels, outputs and weights by name, with all that is asked for.
+
+        Adds to `y_pred` what the objectives make of it, so that metrics find what was
+        made for losses.
+        """
+        labels = dict(y or {})
+        box_names = ["boxes", "corner_boxes"]
+        true_boxes = next((labels[name] for name in box_names if name in labels), None)
+        if true_boxes is not None:
+            labels = dict.fromkeys(box_names, true_boxes) | labels
+
+        def true_glimpses():
+            if "glimpses" not in labels:
+                if true_boxes is None:
+                    raise ValueError(
+                        "Expected the label `boxes`, to read the true glimpses there, "
+                        f"or `glimpses`. Received labels: {sorted(labels)}"
+                    )
+                glimpses = self.read(x["frames"], true_boxes)
+                labels["glimpses"] = tf.stop_gradient(glimpses)
+            return labels["glimpses"]
+
+        for name in asked:
+            if name in self.objectives:
+                model = self.objectives[name]
+                if name not in y_pred:
+                    mode = training and model.trainable
+                    y_pred[name] = _each_frame(model, y_pred["glimpses"], mode)
+                if name not in labels:
+                    judged = _each_frame(model, true_glimpses(), False)
+                    labels[name] = tf.stop_gradient(judged)
+            elif name not in y_pred:
+                outputs = [*y_pred, *(self.objectives.keys() - y_pred.keys())]
+                raise KeyError(
+                    f"Expected losses and metrics on outputs of the tracker, {outputs}."
+                    f" Received: {name!r}"
+                )
+            elif name == "glimpses":
+                true_glimpses()
+            elif name not in labels:
+                raise ValueError(
+                    f"Expected a label for the output {name!r}, on which there is a "
+                    f"loss or a metric. Received labels: {sorted(labels)}"
+                )
+
+        # Keras names metrics after their outputs if there are several.
+        names = [*box_names, *sorted(asked - set(box_names))]
+        if isinstance(sample_weight, dict):
+            sample_weight = {
+                name: sample_weight.get(name, tf.ones(tf.shape(y_pred[name])[:2]))
+                for name in names
+            }
+        outputs = {name: y_pred[name] for name in names}
+        return (
+            outputs | {n: labels[n] for n in names if n in labels},
+            outputs,
+            (sample_weight),
+        )
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
@@ -214,27 +369,36 @@ class Tracker(keras.Model):
                 name: serialize(model) for name, model in self.objectives.items()
             },
             "box_scale": self.box_scale,
+            "box": self.box,
         }
 
     @classmethod
     def from_config(cls, config):
         deserialize = keras.saving.deserialize_keras_object
-        config["cell"] = deserialize(config["cell"])
-        config["objectives"] = {
-            name: deserialize(model) for name, model in config["objectives"].items()
-        }
-        return cls(**config)
+        objectives = config["objectives"].items()
+        return cls(
+            **config
+            | {
+                "cell": deserialize(config["cell"]),
+                "objectives": {name: deserialize(model) for name, model in objectives},
+            }
+        )
 
 
-def _judged(model, glimpses, training):
+def _names(argument, by_output):
+    """The outputs that `compile` was given losses or metrics for."""
+    if by_output is not None and not isinstance(by_output, dict):
+        raise ValueError(
+            f"Expected `{argument}` of `compile` to be a dict by the names of outputs. "
+            f"Received: {by_output!r}"
+        )
+    return {name for name, value in (by_output or {}).items() if value is not None}
+
+
+def _each_frame(model, glimpses, training):
     """Applies a model of single glimpses to those of sequences."""
     judged = model(tf.reshape(glimpses, [-1, *glimpses.shape[2:]]), training=training)
     shape = tf.concat([tf.shape(glimpses)[:2], tf.shape(judged)[1:]], axis=0)
     return tf.ensure_shape(
         tf.reshape(judged, shape), glimpses.shape[:2] + judged.shape[1:]
     )
-
-
-def _labelled(labels, outputs):
-    names = labels.keys() & outputs.keys()
-    return {n: labels[n] for n in names}, {n: outputs[n] for n in names}

@@ -2,8 +2,10 @@
 
 import pathlib
 
-import cv2
 import numpy as np
+
+from ratm_tf.datasets.examples import tracker_inputs
+from ratm_tf.opencv import cv2
 
 RED = (255, 64, 64)
 GREEN = (64, 255, 64)
@@ -44,13 +46,15 @@ def draw_boxes(frames, boxes, color=RED, scale=None):
         boxes = boxes[:, np.newaxis]
     if boxes.ndim != 3 or boxes.shape[0] != len(frames) or boxes.shape[2] != 4:
         raise ValueError(
-            f"boxes must have shape [{len(frames)}, 4] or [{len(frames)}, K, 4], one "
-            f"or K for each frame, got {list(boxes.shape)}."
+            f"Expected `boxes` to have the shape [{len(frames)}, 4] or [{len(frames)}, "
+            f"K, 4], one or K for each frame. Received shape: {list(boxes.shape)}"
         )
     if scale is None:
         scale = max(1, round(_SHOWN_WIDTH / frames.shape[2]))
     elif scale < 1 or scale != int(scale):
-        raise ValueError(f"scale must be a whole number >= 1, got {scale!r}.")
+        raise ValueError(
+            f"Expected `scale` to be a whole number >= 1. Received: {scale!r}"
+        )
     colors = np.broadcast_to(color, [boxes.shape[1], 3]).tolist()
 
     drawn = frames.repeat(scale, axis=1).repeat(scale, axis=2)
@@ -129,6 +133,31 @@ def film_strip(frames, glimpses, boxes, true_boxes=None, scale=None):
     return np.concatenate(rows)[: -3 * _GAP, :-_GAP]
 
 
+def tracked_film_strip(tracker, example, every=3):
+    """Tracks sequences and lays them out as `film_strip` does.
+
+    Args:
+        tracker: a built `ratm_tf.Tracker`.
+        example: dict, a batch of `ratm_tf.datasets`.
+        every: draws every so many frames of a sequence.
+
+    Returns:
+        uint8 array of shape [height, width, 3], RGB: the boxes that the tracker was
+        trained for in red, the true ones in green.
+
+    Example:
+    >>> balls = ratm_tf.datasets.bouncing_balls_sequences(
+    ...     "test", num_frames=10, batch_size=2
+    ... )
+    >>> tracker = ratm_tf.load_pretrained("bouncing_balls")
+    >>> ratm_tf.visualize.tracked_film_strip(tracker, next(iter(balls))).shape
+    (820, 812, 3)
+    """
+    outputs = tracker.predict_on_batch(tracker_inputs(example))
+    shown = example["frames"], outputs["glimpses"], outputs["boxes"], example["boxes"]
+    return film_strip(*(values[:, ::every] for values in shown))
+
+
 def save_image(path, image):
     """Writes an image file; missing folders are made.
 
@@ -148,7 +177,7 @@ def save_image(path, image):
     image = _as_uint8("image", image, rank=3)
     path = _writable(path)
     if not cv2.imwrite(str(path), image[..., ::-1]):
-        raise OSError(f"path: could not write {path}.")
+        raise OSError(f"Expected `path` to be writable. Received: {path}")
 
 
 def save_animation(path, frames, frames_per_second=10):
@@ -175,15 +204,15 @@ def save_animation(path, frames, frames_per_second=10):
     animation.frames = [np.ascontiguousarray(frame[..., ::-1]) for frame in frames]
     animation.durations = [round(1000 / frames_per_second)] * len(frames)
     if not cv2.imwriteanimation(str(path), animation):
-        raise OSError(f"path: could not write {path}.")
+        raise OSError(f"Expected `path` to be writable. Received: {path}")
 
 
 def _as_rgb(name, images, rank):
     images = np.asarray(images)
     if images.ndim != rank or images.shape[-1] not in (1, 3):
         raise ValueError(
-            f"{name} must have {rank} dimensions, the last one 1 or 3 channels, got "
-            f"shape {list(images.shape)}."
+            f"Expected `{name}` to have {rank} dimensions, the last one 1 or 3 "
+            f"channels. Received shape: {list(images.shape)}"
         )
     if images.dtype != np.uint8:
         images = np.nan_to_num(images.astype(np.float32)).clip(0, 1)
@@ -195,8 +224,8 @@ def _as_uint8(name, images, rank):
     images = np.asarray(images)
     if images.ndim != rank or images.shape[-1] != 3 or images.dtype != np.uint8:
         raise ValueError(
-            f"{name} must be uint8 with {rank} dimensions, the last one RGB, got "
-            f"{images.dtype} of shape {list(images.shape)}."
+            f"Expected `{name}` to be uint8 with {rank} dimensions, the last one RGB. "
+            f"Received: {images.dtype} of shape {list(images.shape)}"
         )
     return images
 
@@ -204,8 +233,8 @@ def _as_uint8(name, images, rank):
 def _check_leading(name, array, frames):
     if array.shape[:2] != frames.shape[:2]:
         raise ValueError(
-            f"{name} must begin with the frames' [B, T] = {list(frames.shape[:2])}, "
-            f"got shape {list(array.shape)}."
+            f"Expected `{name}` to begin with the frames' [B, T], "
+            f"{list(frames.shape[:2])}. Received shape: {list(array.shape)}"
         )
 
 
@@ -221,6 +250,8 @@ def _with_gap(image, gap=_GAP, axis=0):
 def _writable(path):
     path = pathlib.Path(path)
     if not cv2.haveImageWriter(str(path)):
-        raise ValueError(f"path: OpenCV writes no {path.suffix!r} files, got {path}.")
+        raise ValueError(
+            f"Expected `path` to be of a kind that OpenCV writes. Received: {path}"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

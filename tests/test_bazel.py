@@ -9,6 +9,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
+TESTS = ("custom_ops/tests/test_ops.py", "tests/attention/test_functional.py")
 LIBRARY = "ratm_tf/attention/_gaussian_glimpse_ops.so"
 
 
@@ -24,14 +25,14 @@ def test_library_passes_the_tests_of_the_op(tmp_path):
     assert (outputs / "libgaussian_glimpse_ops_lib.lo").exists()
 
     copy = tmp_path / "copy"
-    ignored = shutil.ignore_patterns("*.so", "__pycache__")
-    for name in ("ratm_tf", "tests"):
+    ignored = shutil.ignore_patterns("_gaussian_glimpse_ops.*", "__pycache__")
+    for name in ("custom_ops", "ratm_tf", "tests"):
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
     for name in ("conftest.py", "pyproject.toml"):
         shutil.copy(ROOT / name, copy)
     shutil.copy(outputs / LIBRARY, copy / LIBRARY)
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "tests/attention/test_op.py"],
+        [sys.executable, "-m", "pytest", "-q", *TESTS],
         cwd=copy,
         env=environment | {"PYTHONPATH": str(copy), "RATM_TF_PY_OPS": "0"},
         check=True,

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ratm_tf import doctor
-from ratm_tf.attention import library
+from ratm_tf.attention import build_record, library
 from ratm_tf.attention.implementation import fallback_reason
 
 
@@ -21,6 +21,27 @@ def test_report_names_the_versions_and_the_implementation():
     assert ("self-check      passed" in report) == (
         library.unavailable_reason() is None
     )
+
+
+def test_report_says_what_the_library_was_built_from(monkeypatch, tmp_path):
+    monkeypatch.setattr(library, "PATH", tmp_path / "ops.so")
+    monkeypatch.setattr(library, "CHECKOUT", tmp_path)
+    assert doctor._build() == "no record"
+    source = tmp_path / "custom_ops" / "glimpse.h"
+    source.parent.mkdir()
+    source.write_text("int x;")
+    build_record.write(
+        library.PATH,
+        tmp_path,
+        tensorflow="2.21.0",
+        gpu_architectures=["80", "90"],
+        nvcc=None,
+    )
+    described = "tensorflow: 2.21.0; gpu architectures: 80 90; sources: "
+    assert doctor._build().startswith(described)
+    source.write_text("int y;")
+    assert doctor._build().startswith("STALE. ")
+    assert described in doctor._build()
 
 
 def test_program_says_why_the_fallback_runs():

@@ -8,7 +8,7 @@ import warnings
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
-from ratm_tf.attention import library
+from ratm_tf.attention import build_record, library
 
 IMPLEMENTATIONS = ("auto", "fused", "tf")
 """`"fused"`, the compiled op; `"tf"`, plain TensorFlow, which XLA can compile;
@@ -95,18 +95,7 @@ def fallback_reason(implementation="auto"):
     unavailable = library.unavailable_reason()
     if unavailable is not None:
         return f"the fused op is unavailable: {unavailable}"
-    # Beside a GPU, TensorFlow's own kernels on it are faster than an op that fetches
-    # the images to the CPU.
-    if (
-        implementation == "auto"
-        and tf.config.get_visible_devices("GPU")
-        and "GPU" not in library.devices()
-    ):
-        return (
-            "there is a GPU and the fused op is built for the CPU alone; "
-            "`RATM_TF_CUDA=1 pip install .` with nvcc builds it for both"
-        )
-    return None
+    return _gpu_reason() if implementation == "auto" else None
 
 
 def choose(implementation):
@@ -151,6 +140,55 @@ def choose(implementation):
         return "fused"
     _warn_of_fallback(reason)
     return "tf"
+
+
+def _gpu_reason():
+    """Says why the fused op is not for the GPUs here, if there are any."""
+    gpus = tf.config.get_visible_devices("GPU")
+    if not gpus:
+        return None
+    # Beside a GPU, TensorFlow's own kernels on it are faster than an op that fetches
+    # the images to the CPU.
+    if "GPU" not in library.devices():
+        return (
+            "there is a GPU and the fused op is built for the CPU alone; "
+            "`RATM_TF_CUDA=1 pip install .` with nvcc builds it for both"
+        )
+    record = build_record.read(library.PATH)
+    architectures = record.get("gpu_architectures")
+    for gpu in gpus if architectures else ():
+        capability = tf.config.experimental.get_device_details(gpu).get(
+            "compute_capability"
+        )
+        if capability and not _runs_on(architectures, capability):
+            name = "".join(map(str, capability))
+            return (
+                f"the fused op is built for GPUs of compute capability "
+                f"{', '.join(architectures)}, and there is one of {name}; "
+                f"`RATM_TF_CUDA=1 RATM_TF_CUDA_ARCHITECTURES={name} pip install .` "
+                "builds it for that"
+            )
+    ours = record.get("nvcc")
+    theirs = tf.sysconfig.get_build_info().get("cuda_version")
+    if ours and theirs and int(ours.split(".")[0]) > int(theirs.split(".")[0]):
+        return (
+            f"the fused op is built by CUDA {ours} and TensorFlow by CUDA {theirs}, "
+            "whose driver may not run it; `NVCC=... pip install .` builds it by another"
+        )
+    return None
+
+
+def _runs_on(architectures, capability):
+    """Says whether kernels for some architectures run on a GPU.
+
+    Machine code runs on GPUs of its major version, from its minor version on; the last
+    architecture comes with PTX, for all GPUs from there on.
+    """
+    capability = tuple(capability)
+    built = [divmod(int(architecture), 10) for architecture in architectures]
+    return capability >= built[-1] or any(
+        capability[0] == major and capability[1] >= minor for major, minor in built
+    )
 
 
 def _asked_for(implementation):

@@ -3,15 +3,18 @@
 import functools
 import os
 import pathlib
+import warnings
 
 import tensorflow as tf
 from tensorflow.python.framework import kernels
 
+from ratm_tf.attention import build_record
+
 PATH = pathlib.Path(__file__).resolve().parent / "_gaussian_glimpse_ops.so"
 """The one path the library is loaded from; two copies cannot share a process."""
 
-TENSORFLOW_VERSION = "2.21"
-"""The TensorFlow release whose binary interface the library is built for."""
+CHECKOUT = PATH.parents[2]
+"""Where the sources are, if this is not an installed package."""
 
 
 def load():
@@ -82,15 +85,18 @@ def devices():
 def _load():
     """Returns `(ops, None)`, or `(None, reason)` when the library cannot load."""
     hint = "`pip install .` with a C++ compiler builds it"
-    version = ".".join(tf.__version__.split(".")[:2])
-    if version != TENSORFLOW_VERSION:
-        # Loading against another release can crash instead of raising.
-        return None, (
-            f"it is built for TensorFlow {TENSORFLOW_VERSION} "
-            f"and this is TensorFlow {tf.__version__}"
-        )
     if not PATH.exists():
         return None, f"{PATH} does not exist; {hint}"
+    built_for = build_record.read(PATH).get("tensorflow", tf.__version__)
+    if built_for.split(".")[:2] != tf.__version__.split(".")[:2]:
+        # Loading against another release can crash instead of raising.
+        return None, (
+            f"it is built for TensorFlow {built_for} "
+            f"and this is TensorFlow {tf.__version__}; {hint}"
+        )
+    stale = build_record.staleness(PATH, CHECKOUT)
+    if stale is not None:
+        warnings.warn(stale, RuntimeWarning, stacklevel=4)
     try:
         return tf.load_op_library(str(PATH)), None
     except (tf.errors.OpError, OSError, RuntimeError) as error:

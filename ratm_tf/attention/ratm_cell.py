@@ -8,6 +8,8 @@ import tensorflow as tf
 from ratm_tf.attention.glimpse import GaussianGlimpse
 from ratm_tf.attention.irnn_cell import IRNNCell
 
+_PARTS = ("recurrent_cell", "features")
+
 
 @keras.saving.register_keras_serializable(package="ratm_tf")
 class RATMCell(keras.layers.Layer):
@@ -135,7 +137,7 @@ class RATMCell(keras.layers.Layer):
 
     @property
     def implementation(self):
-        """That of `GaussianGlimpse`. May be set, for what is traced from then on."""
+        """How glimpses are taken, `"auto"`, `"fused"` or `"tf"`; it can be set."""
         return self.glimpse.implementation
 
     @implementation.setter
@@ -181,8 +183,7 @@ class RATMCell(keras.layers.Layer):
         *hidden, activations, bias = states
         frame = tf.convert_to_tensor(frame)
         glimpse, window = self.glimpse(frame, activations)
-        if frame.dtype == tf.uint8:
-            glimpse /= 255.0
+        glimpse = self.scaled(glimpse, frame.dtype)
 
         features = glimpse
         if self.features is not None:
@@ -199,6 +200,19 @@ class RATMCell(keras.layers.Layer):
         hidden = [tf.cast(state, tf.float32) for state in keras.tree.flatten(hidden)]
         glimpse = tf.reshape(glimpse, [-1, self.output_size - 6])
         return tf.concat([window, glimpse], axis=-1), [*hidden, activations, bias]
+
+    def scaled(self, glimpses, frame_dtype):
+        """Scales glimpses to 0..1, as features and objectives see them.
+
+        Args:
+            glimpses: floating tensor, in the range of the frames' values.
+            frame_dtype: the frames', uint8 for 0..255 or floating for 0..1.
+
+        Returns:
+            The glimpses in 0..1, float32.
+        """
+        glimpses = tf.cast(glimpses, tf.float32)
+        return glimpses / 255.0 if frame_dtype == tf.uint8 else glimpses
 
     def _next_window(self, update, activations, bias):
         if self.window_update == "absolute":
@@ -269,9 +283,9 @@ class RATMCell(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        for name in ("recurrent_cell", "features"):
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        return super().from_config(config)
+        deserialize = keras.saving.deserialize_keras_object
+        parts = {name: deserialize(config[name]) for name in _PARTS}
+        return super().from_config(config | parts)
 
 
 def _as_list(state_size):

@@ -1,21 +1,36 @@
-"""Datasets: `tf.data` pipelines and TFDS builders of the paper's experiments."""
+"""Data sets as `tf.data` pipelines: those of the paper's experiments, and TB-100.
 
-from ratm_tf.datasets.bouncing_balls import bouncing_balls
-from ratm_tf.datasets.kth import kth
-from ratm_tf.datasets.mnist import load_digits
-from ratm_tf.datasets.moving_mnist import moving_mnist
-from ratm_tf.datasets.otb import otb
-from ratm_tf.datasets.people import people
-from ratm_tf.datasets.persons import load_persons
-from ratm_tf.datasets.throughput import throughput
+Each has a folder of its own; `ratm_tf.datasets.builders` registers them with TFDS.
+"""
 
-__all__ = [
-    "bouncing_balls",
-    "kth",
-    "load_digits",
-    "load_persons",
-    "moving_mnist",
-    "otb",
-    "people",
-    "throughput",
-]
+import importlib
+
+_HOMES = {
+    "bouncing_balls_sequences": "bouncing_balls.sequences",
+    "kth_sequences": "kth.sequences",
+    "labelled": "examples",
+    "load_digits": "sources.mnist",
+    "load_people_patches": "sources.people_patches",
+    "moving_mnist_sequences": "moving_mnist.sequences",
+    "otb_sequences": "otb.sequences",
+    "people_sequences": "people.sequences",
+    "random_parts": "parts",
+    "throughput": "rate",
+    "tracker_inputs": "examples",
+}
+_FOLDERS = ("bouncing_balls", "kth", "moving_mnist", "otb", "people", "sources")
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        home = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+        return getattr(home, name)
+    if name in _FOLDERS:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

@@ -2,7 +2,10 @@
 
 import operator
 
+import numpy as np
 import tensorflow as tf
+
+SPLITS = ("train", "test")
 
 
 def integer(name, value, at_least=None):
@@ -17,7 +20,7 @@ def integer(name, value, at_least=None):
         `value` as an `int`.
 
     Raises:
-        ValueError: If `value` is no integer, or too small.
+        ValueError: `value` is no integer, or too small.
 
     Example:
     >>> from ratm_tf.datasets.arguments import integer
@@ -30,8 +33,64 @@ def integer(name, value, at_least=None):
         checked = None
     if checked is None or (at_least is not None and checked < at_least):
         wanted = "an integer" if at_least is None else f"an integer >= {at_least}"
-        raise ValueError(f"{name} must be {wanted}, got {value!r}.")
+        raise ValueError(f"Expected `{name}` to be {wanted}. Received: {value!r}")
     return checked
+
+
+def one_of(name, value, choices):
+    """Checks an argument that has a few values.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what came.
+        choices: non-empty sequence of values.
+
+    Returns:
+        The choice that `value` equals.
+
+    Raises:
+        ValueError: `value` is none of `choices`.
+
+    Example:
+    >>> from ratm_tf.datasets.arguments import one_of
+    >>> one_of("split", "all", ("train", "test"))
+    Traceback (most recent call last):
+    ValueError: Expected `split` to be one of 'train', 'test'. Received: 'all'
+    """
+    if value not in choices:
+        choices = ", ".join(map(repr, choices))
+        raise ValueError(
+            f"Expected `{name}` to be one of {choices}. Received: {value!r}"
+        )
+    return choices[choices.index(value)]
+
+
+def height_and_width(value, at_least):
+    """Checks a `frame_size`.
+
+    Args:
+        value: what came.
+        at_least: lower bound of both.
+
+    Returns:
+        Tuple of two `int`.
+
+    Raises:
+        ValueError: `value` is no pair of integers, or one of them is too small.
+
+    Example:
+    >>> from ratm_tf.datasets.arguments import height_and_width
+    >>> height_and_width([120, 160], at_least=64)
+    (120, 160)
+    """
+    if np.shape(value) != (2,):
+        raise ValueError(
+            f"Expected `frame_size` to be (height, width). Received: {value!r}"
+        )
+    return tuple(
+        integer(f"frame_size[{axis}]", size, at_least)
+        for axis, size in enumerate(value)
+    )
 
 
 def sequence_indices(start, num_sequences):
@@ -45,7 +104,7 @@ def sequence_indices(start, num_sequences):
         A `tf.data.Dataset` of int64 scalars.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: an argument is out of its range.
 
     Example:
     >>> from ratm_tf.datasets.arguments import sequence_indices
@@ -70,14 +129,13 @@ def collection_key(seed, split):
         An int64 tensor of shape [2]; sequence `i` draws from `key + [i, stream]`.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: an argument is out of its range.
 
     Example:
     >>> from ratm_tf.datasets.arguments import collection_key
     >>> collection_key(0, "train").shape
     TensorShape([2])
     """
-    if split not in ("train", "test"):
-        raise ValueError(f'split must be "train" or "test", got {split!r}.')
     key = tf.constant([integer("seed", seed), 0], tf.int64)
-    return tf.random.fold_in(key, ("train", "test").index(split), alg="philox")
+    number = SPLITS.index(one_of("split", split, SPLITS))
+    return tf.random.fold_in(key, number, alg="philox")

@@ -28,7 +28,7 @@ def random_parts(examples, *, num_frames, num_sequences=None, start=0, seed=0):
         `initial_box` is the part's first box.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: an argument is out of its range.
 
     Example:
     >>> from ratm_tf.datasets.parts import random_parts

@@ -23,7 +23,7 @@ class SyntheticBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     ...     direct_running_mode="multi_processing", direct_num_workers=8
     ... )
     >>> config = tfds.download.DownloadConfig(beam_options=options)  # doctest: +SKIP
-    >>> builder = tfds.builder("bouncing_balls")  # doctest: +SKIP
+    >>> builder = tfds.builder("ratm_bouncing_balls")  # doctest: +SKIP
     >>> builder.download_and_prepare(download_config=config)  # doctest: +SKIP
     """
 

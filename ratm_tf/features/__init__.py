@@ -1,13 +1,13 @@
 """Features: the networks that describe what a glimpse shows."""
 
+from ratm_tf.features.digits import mnist_cnn
 from ratm_tf.features.grey_conv2d import GreyConv2D
-from ratm_tf.features.human_cnn import (
+from ratm_tf.features.people import (
     convolutional_features,
     hidden_features,
     human_cnn,
     import_theano_weights,
 )
-from ratm_tf.features.mnist_cnn import mnist_cnn
 
 __all__ = [
     "GreyConv2D",

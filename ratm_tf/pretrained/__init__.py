@@ -1,10 +1,12 @@
 """Trained models that ship with the package."""
 
-from pathlib import Path
-
 import keras
 
-_FOLDER = Path(__file__).parent
+import ratm_tf.features
+import ratm_tf.tracker  # noqa: F401  (both register what models are made of)
+from ratm_tf.pretrained.presets import PRESETS, Preset
+
+__all__ = ["PRESETS", "Preset", "load_pretrained"]
 
 
 def load_pretrained(name):
@@ -23,6 +25,8 @@ def load_pretrained(name):
             - `"mnist_cnn"`, the digit classifier of section 6.2;
             - `"human_cnn"`, the person classifier of section 6.3.
 
+            `PRESETS` has what each follows, its data and its figures.
+
     Returns:
         A built, uncompiled `keras.Model`.
 
@@ -35,8 +39,8 @@ def load_pretrained(name):
     >>> tracker({"frames": frames})["boxes"].shape
     TensorShape([1, 10, 4])
     """
-    path = _FOLDER / f"{name}.keras"
-    if not path.exists():
-        names = sorted(path.stem for path in _FOLDER.glob("*.keras"))
-        raise ValueError(f"Expected `name` to be one of {names}. Received: {name!r}")
-    return keras.models.load_model(path, compile=False)
+    if name not in PRESETS:
+        raise ValueError(
+            f"Expected `name` to be one of {sorted(PRESETS)}. Received: {name!r}"
+        )
+    return keras.saving.load_model(PRESETS[name].path, compile=False)

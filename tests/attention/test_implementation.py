@@ -1,6 +1,7 @@
 """Which form runs: arguments, scopes, the environment and the devices at hand."""
 
 import doctest
+import re
 import threading
 
 import keras
@@ -147,6 +148,40 @@ def test_auto_wants_kernels_for_the_gpu(
     actual = fallback_reason("auto")
     assert actual is None if reason is None else reason in actual
     assert (fallback_reason("fused") is None) == (unavailable is None)
+
+
+@pytest.mark.parametrize(
+    "capability,record,reason",
+    [
+        ((7, 5), {"gpu_architectures": ["75", "80", "90"]}, None),
+        ((8, 6), {"gpu_architectures": ["75", "80", "90"]}, None),
+        ((12, 0), {"gpu_architectures": ["75", "80", "90"]}, None),
+        ((7, 0), {"gpu_architectures": ["75", "80", "90"]}, "75, 80, 90, .* one of 70"),
+        ((8, 9), {"gpu_architectures": ["75", "90"]}, "75, 90, .* one of 89"),
+        ((9, 0), {"gpu_architectures": ["90"], "nvcc": "12.9"}, None),
+        ((9, 0), {"gpu_architectures": ["90"], "nvcc": "11.8"}, None),
+        ((9, 0), {"gpu_architectures": ["90"], "nvcc": "13.0"}, "13.0 .* CUDA 12.5"),
+        (None, {"gpu_architectures": ["90"]}, None),
+        ((7, 0), {}, None),
+    ],
+)
+def test_auto_wants_kernels_for_the_gpu_at_hand(
+    monkeypatch, capability, record, reason
+):
+    details = {} if capability is None else {"compute_capability": capability}
+    monkeypatch.setattr(library, "unavailable_reason", lambda: None)
+    monkeypatch.setattr(library, "devices", lambda: {"CPU", "GPU"})
+    monkeypatch.setattr(implementation.build_record, "read", lambda path: record)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["GPU:0"])
+    monkeypatch.setattr(
+        tf.config.experimental, "get_device_details", lambda gpu: details
+    )
+    monkeypatch.setattr(
+        tf.sysconfig, "get_build_info", lambda: {"cuda_version": "12.5.1"}
+    )
+    actual = fallback_reason("auto")
+    assert actual is None if reason is None else re.search(reason, actual)
+    assert fallback_reason("fused") is None
 
 
 def test_a_loaded_model_set_to_tensorflow_holds_no_fused_op(fused):

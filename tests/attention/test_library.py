@@ -47,7 +47,7 @@ BREAK = {
     "another release": (
         "tf.__version__ = '2.20.0'",
         "this is TensorFlow 2.20.0",
-        "it is built for TensorFlow 2.21",
+        REBUILD,
     ),
 }
 
@@ -72,6 +72,26 @@ def test_failure_falls_back_with_one_warning(how):
     )
     assert output.count("RuntimeWarning") == 1
     assert output.count(hint) == 1
+
+
+def test_a_library_older_than_its_sources_is_told_of_once(fused, tmp_path):
+    output = run(
+        f"""
+        import shutil
+        from ratm_tf.attention import build_record
+        folder = pathlib.Path({str(tmp_path)!r})
+        (folder / "custom_ops").mkdir()
+        shutil.copy(library.PATH, folder / "ops.so")
+        build_record.write(folder / "ops.so", folder, tensorflow=tf.__version__)
+        (folder / "custom_ops" / "new.h").write_text("int x;")
+        library.PATH, library.CHECKOUT = folder / "ops.so", folder
+        read("fused")
+        read("fused")
+        """,
+        RATM_TF_PY_OPS="0",
+    )
+    assert output.count("RuntimeWarning") == 1
+    assert "built from other sources than those of custom_ops" in output
 
 
 def test_environment_switches_the_fused_op_off_silently():

@@ -6,7 +6,7 @@ import sys
 import keras
 
 import ratm_tf
-from ratm_tf.datasets.mnist import SAMPLE_PATH
+from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
 
 ROOT = pathlib.Path(ratm_tf.__file__).parents[1]
 

@@ -5,7 +5,7 @@ import keras
 import pytest
 
 import ratm_tf
-from ratm_tf.datasets.kth.pipeline import subjects_of
+from ratm_tf.datasets.kth.sequences import subjects_of
 
 DUMMY = pathlib.Path(ratm_tf.__file__).parent / "datasets" / "kth" / "dummy_data"
 

@@ -1,11 +1,11 @@
 import json
-import pathlib
 import subprocess
 
 import keras
 import pytest
 
 import ratm_tf
+from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
 
 
 @pytest.mark.parametrize(
@@ -17,8 +17,7 @@ def test_trains_resumes_and_is_evaluated(run, digits, preset, tmp_path):
         "digits": digits,
         "preset": preset,
         "model_dir": tmp_path,
-        "mnist_path": pathlib.Path(ratm_tf.datasets.__file__).parent
-        / "mnist_sample.npz",
+        "mnist_path": SAMPLE_PATH,
         "test_sequences": 10,
     }
     first = run("train_mnist.py", steps=3, **flags)

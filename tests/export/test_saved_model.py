@@ -19,6 +19,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 import ratm_tf
 from ratm_tf.attention import library
+from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
 from tests.export.trackers import BOX, VIDEO, tracker_of_kind
 
 SOURCE = pathlib.Path(__file__).parents[1] / "serving" / "predict.cc"
@@ -33,7 +34,9 @@ def test_pretrained_tracker_in_both_flavours(tmp_path):
     if library.unavailable_reason() is not None:
         pytest.skip(library.unavailable_reason())
     tracker = ratm_tf.load_pretrained("moving_mnist")
-    digits = ratm_tf.datasets.moving_mnist("test", num_frames=30, batch_size=2)
+    digits = ratm_tf.datasets.moving_mnist_sequences(
+        "test", num_frames=30, batch_size=2, mnist_path=SAMPLE_PATH
+    )
     frames = next(iter(digits))["frames"]
     boxes = [tracker.predict({"frames": frames}, verbose=0)["boxes"]]
     for ops in ("tf", "fused"):

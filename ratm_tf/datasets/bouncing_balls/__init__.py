@@ -1,6 +1,9 @@
-"""Bouncing balls (section 5.1 of the paper)."""
+"""Bouncing balls (section 6.1 of the paper)."""
 
-from ratm_tf.datasets.bouncing_balls.bouncing_balls_dataset_builder import Builder
-from ratm_tf.datasets.bouncing_balls.pipeline import bouncing_balls
+from ratm_tf.datasets.deprecated import make_callable
 
-__all__ = ["Builder", "bouncing_balls"]
+TRAIN_SEQUENCES, TEST_SEQUENCES = 100_000, 10_000
+TRAIN_FRAMES = TEST_FRAMES = 32
+FRAME_SIZE = (20, 20)
+
+make_callable(__name__)

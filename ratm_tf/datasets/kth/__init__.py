@@ -1,6 +1,11 @@
-"""KTH human actions (Schuldt et al., 2004), boxes of Jiang et al. (2012)."""
+"""KTH human actions (Schuldt et al., 2004), boxes of Jiang et al. (2012).
 
-from ratm_tf.datasets.kth.kth_dataset_builder import Builder
-from ratm_tf.datasets.kth.pipeline import kth
+The walking, jogging and running people of section 6.3 of the paper.
+"""
 
-__all__ = ["Builder", "kth"]
+from ratm_tf.datasets.deprecated import make_callable
+
+TRAIN_FRAMES = 30  # at most; test sequences are whole
+FRAME_SIZE = (120, 160)
+
+make_callable(__name__)

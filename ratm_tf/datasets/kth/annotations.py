@@ -1,9 +1,11 @@
 """The KTH box file (Jiang, Lin and Davis, 2012)."""
 
 import dataclasses
-import logging
 
 import numpy as np
+from absl import logging
+
+from ratm_tf.boxes import xyxy_from_xywh
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 SUBJECTS = tuple(range(1, 26))
@@ -64,7 +66,7 @@ def read_annotations(path, skip_bad=False):
         An `Annotation` for each row.
 
     Raises:
-        BadSequence: for a bad row.
+        BadSequence: a row is bad.
 
     Example:
     >>> import pathlib, tempfile
@@ -89,14 +91,16 @@ def read_annotations(path, skip_bad=False):
 
 
 def _parse(text, path, line):
-    def check(holds, expected):
+    def check(holds, expected, received):
         if not holds:
-            raise BadSequence(f"{path}:{line}: expected {expected}.")
+            raise BadSequence(
+                f"{path}:{line}: Expected {expected}. Received: {received}"
+            )
 
     words = text.split()
-    check(all(word.isdecimal() for word in words), "whole numbers only")
+    check(all(word.isdecimal() for word in words), "whole numbers only", text.strip())
     numbers = [int(word) for word in words]
-    check(len(numbers) >= 6, f"at least 6 numbers, got {len(numbers)}")
+    check(len(numbers) >= 6, "at least 6 numbers", len(numbers))
     subject, scenario, action, sequence, first, last = numbers[:6]
     for name, value, values in (
         ("a person", subject, SUBJECTS),
@@ -104,12 +108,13 @@ def _parse(text, path, line):
         ("an action", action, range(1, len(ACTIONS) + 1)),
         ("a sequence", sequence, _SEQUENCES),
     ):
-        check(value in values, f"{name} of {values[0]}..{values[-1]}, got {value}")
-    check(1 <= first <= last, f"frames in order, got {first} to {last}")
+        check(value in values, f"{name} of {values[0]}..{values[-1]}", value)
+    check(1 <= first <= last, "frames in order", f"{first} to {last}")
     count = last - first + 1
     check(
         len(numbers) == 6 + 4 * count,
-        f"{4 * count} coordinates for frames {first} to {last}, got {len(numbers) - 6}",
+        f"{4 * count} coordinates for frames {first} to {last}",
+        len(numbers) - 6,
     )
     y_min, x_min, y_max, x_max = np.reshape(numbers[6:], [count, 4]).T
     faulty = np.flatnonzero(
@@ -117,10 +122,11 @@ def _parse(text, path, line):
     )
     check(
         faulty.size == 0,
-        f"boxes ymin xmin ymax xmax from 1 on, not so in frames {faulty + first}",
+        "boxes ymin xmin ymax xmax from 1 on",
+        f"others in frames {faulty + first}",
     )
-    # Pixel 1 is our pixel 0, which covers [-0.5, 0.5].
-    boxes = np.stack([x_min - 1.5, y_min - 1.5, x_max - 0.5, y_max - 0.5], axis=1)
+    size = np.stack([x_max - x_min, y_max - y_min], axis=1) + 1
+    boxes = xyxy_from_xywh(np.column_stack([x_min - 1, y_min - 1, size]))
     return Annotation(
         line,
         subject,

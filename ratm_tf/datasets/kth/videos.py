@@ -1,12 +1,13 @@
 """The KTH videos, cut into annotated sequences."""
 
 import itertools
-import logging
 import pathlib
 
 import cv2
 import numpy as np
+from absl import logging
 
+from ratm_tf.datasets.arguments import one_of
 from ratm_tf.datasets.kth.annotations import ACTIONS, BadSequence, read_annotations
 
 BOX_FILE = "KTHBoundingBoxInfo.txt"
@@ -28,9 +29,9 @@ def read_sequences(data_dir, subjects, actions, skip_bad=False):
         uint8 `[T, H, W, 1]`, in the video's order.
 
     Raises:
-        FileNotFoundError: if there is no box file.
-        ValueError: if an action is unknown.
-        BadSequence: if a sequence cannot be read.
+        FileNotFoundError: there is no box file.
+        ValueError: an action is unknown.
+        BadSequence: a sequence cannot be read.
 
     Example:
     >>> from ratm_tf.datasets.kth.videos import read_sequences
@@ -39,9 +40,8 @@ def read_sequences(data_dir, subjects, actions, skip_bad=False):
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/KTHBoundingBox...
     """
-    unknown = set(actions) - set(ACTIONS)
-    if unknown:
-        raise ValueError(f"actions must be of {ACTIONS}, got {sorted(unknown)}.")
+    for action in actions:
+        one_of("actions", action, ACTIONS)
     data_dir = pathlib.Path(data_dir)
     box_file = data_dir / BOX_FILE
     annotations = (
@@ -56,11 +56,11 @@ def read_sequences(data_dir, subjects, actions, skip_bad=False):
         bad = [row for row in rows if row.last > len(video)]
         if bad:
             lines = ", ".join(str(row.line) for row in bad)
-            fault = f"{box_file}:{lines}: {path} is missing."
+            fault = f"{box_file}:{lines}: Expected {path}, which is missing."
             if path.exists():
                 fault = (
-                    f"{box_file}:{lines}: expected {bad[-1].last} frames in {path}, "
-                    f"which gave {len(video)} and says it has {announced}."
+                    f"{box_file}:{lines}: Expected {bad[-1].last} frames in {path}, "
+                    f"which says it has {announced}. Received: {len(video)}"
                 )
             if not skip_bad:
                 raise BadSequence(fault)

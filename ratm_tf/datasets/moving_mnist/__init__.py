@@ -1,7 +1,10 @@
-"""Moving MNIST with one or two digits (section 5.2 of the paper)."""
+"""Moving MNIST with one or two digits (section 6.2 of the paper)."""
 
-from ratm_tf.datasets.moving_mnist.motion import bouncing_walk, random_walk
-from ratm_tf.datasets.moving_mnist.moving_mnist_dataset_builder import Builder
-from ratm_tf.datasets.moving_mnist.pipeline import moving_mnist, render
+from ratm_tf.datasets.deprecated import make_callable
 
-__all__ = ["Builder", "bouncing_walk", "moving_mnist", "random_walk", "render"]
+TRAIN_SEQUENCES = 100_000
+TEST_SEQUENCES = {1: 10_000, 2: 5_000}  # by the number of digits
+TRAIN_FRAMES, TEST_FRAMES = 10, 30
+FRAME_SIZE = (100, 100)
+
+make_callable(__name__)

@@ -26,7 +26,7 @@ def random_walk(position, velocity, kicks, limit):
 
     Example:
     >>> import tensorflow as tf
-    >>> from ratm_tf.datasets.moving_mnist import random_walk
+    >>> from ratm_tf.datasets.moving_mnist.motion import random_walk
     >>> random_walk(
     ...     position=tf.constant([0.0, 9.0]),
     ...     velocity=tf.constant([1.0, 2.0]),
@@ -71,7 +71,7 @@ def bouncing_walk(position, drift, walk, kicks, limit, diameter):
 
     Example:
     >>> import tensorflow as tf
-    >>> from ratm_tf.datasets.moving_mnist import bouncing_walk
+    >>> from ratm_tf.datasets.moving_mnist.motion import bouncing_walk
     >>> bouncing_walk(
     ...     position=tf.constant([[10.0, 5.0], [14.0, 5.0]]),
     ...     drift=tf.constant([[2.0, 0.0], [0.0, 0.0]]),

@@ -22,7 +22,7 @@ def film(streams, cutouts, streets, num_frames, frame_size):
         frame_size: (height, width) in pixels.
 
     Returns:
-        Dict of arrays as described in `people`.
+        Dict of arrays as described in `people_sequences`.
     """
     rng = streams("scene")
     cutout = cutouts[rng.integers(len(cutouts))]

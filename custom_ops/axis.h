@@ -1,0 +1,178 @@
+// One axis of a window, and the pixels that its Gaussians see: one text for the
+// CPU and for CUDA.
+//
+// All of it is in an unnamed namespace, as objects that are compiled for
+// different instruction sets include it: see cpu/simd.cc.
+
+#ifndef RATM_TF_CUSTOM_OPS_AXIS_H_
+#define RATM_TF_CUSTOM_OPS_AXIS_H_
+
+#include <math.h>
+
+#include <cstdint>
+
+#include "custom_ops/glimpse.h"
+
+#if defined(__CUDACC__)
+#define RATM_HOST_DEVICE __host__ __device__
+#else
+#define RATM_HOST_DEVICE
+#endif
+
+namespace ratm {
+namespace {
+
+template <typename T>
+RATM_HOST_DEVICE constexpr T Min(T a, T b) {
+  return b < a ? b : a;
+}
+
+template <typename T>
+RATM_HOST_DEVICE constexpr T Max(T a, T b) {
+  return a < b ? b : a;
+}
+
+RATM_HOST_DEVICE inline double Clip(double x, double low, double high) {
+  return Min(Max(x, low), high);
+}
+
+RATM_HOST_DEVICE constexpr int64_t CeilDiv(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+RATM_HOST_DEVICE constexpr int64_t RoundUp(int64_t a, int64_t b) {
+  return CeilDiv(a, b) * b;
+}
+
+template <typename A>
+struct Precision;
+
+template <>
+struct Precision<float> {
+  // Taps further from mu than so many sigmas weigh less than the rounding; and
+  // in the derivatives, whose tails are heavier.
+  static constexpr double kReach = 5.5;
+  static constexpr double kDerivativeReach = 6;
+  static constexpr double kMaxOffset = 1e30;
+};
+
+template <>
+struct Precision<double> {
+  static constexpr double kReach = 9;
+  static constexpr double kDerivativeReach = 9;
+  static constexpr double kMaxOffset = 1e100;
+};
+
+// The pixels [begin, end), or the Gaussians.
+struct Range {
+  int64_t begin;
+  int64_t end;
+
+  RATM_HOST_DEVICE int64_t size() const { return end - begin; }
+  RATM_HOST_DEVICE bool contains(int64_t i) const {
+    return begin <= i && i < end;
+  }
+  RATM_HOST_DEVICE bool overlaps(Range other) const {
+    return begin < other.end && other.begin < end;
+  }
+  RATM_HOST_DEVICE Range operator&(Range other) const {
+    return {Max(begin, other.begin), Min(end, other.end)};
+  }
+};
+
+// One axis of a window.
+struct Axis {
+  double center;
+  double raw_sigma;
+  double stride;
+  int64_t size;    // Gaussians.
+  int64_t length;  // Pixels.
+
+  RATM_HOST_DEVICE double sigma() const {
+    return Clip(raw_sigma, kMinSigma, 1e100);
+  }
+  // The floor of sigma is flat.
+  RATM_HOST_DEVICE bool sigma_is_floor() const { return raw_sigma < kMinSigma; }
+  // Where Gaussian i sits, in strides from the centre.
+  RATM_HOST_DEVICE double step(int64_t i) const { return i - 0.5 * (size - 1); }
+  // And in pixels.
+  RATM_HOST_DEVICE double mu(double step) const {
+    return Clip(center + step * stride, -1e100, 1e100);
+  }
+};
+
+template <typename A>
+RATM_HOST_DEVICE Axis XAxis(const GlimpseShape& shape, const A* window) {
+  return {window[kCenterX], window[kSigmaX], window[kStrideX], shape.columns,
+          shape.width};
+}
+
+template <typename A>
+RATM_HOST_DEVICE Axis YAxis(const GlimpseShape& shape, const A* window) {
+  return {window[kCenterY], window[kSigmaY], window[kStrideY], shape.rows,
+          shape.height};
+}
+
+template <typename A>
+RATM_HOST_DEVICE bool IsFinite(const A* window) {
+  A product = 0;  // Stays zero unless a factor is NaN or infinite.
+  for (int i = 0; i < kWindowSize; ++i) product *= window[i];
+  return product == 0;
+}
+
+// The pixels that a Gaussian sees. They come as doubles because compilers make
+// vectors of these, but not of conversions to int64_t.
+struct Taps {
+  double nearest;  // The pixel nearest to mu,
+  double offset;   // that pixel less mu,
+  double below;    // and how many taps lie before it
+  double above;    // and after it.
+
+  RATM_HOST_DEVICE Range range() const {
+    return {static_cast<int64_t>(nearest - below),
+            static_cast<int64_t>(nearest + above) + 1};
+  }
+};
+
+// Finds the taps whose weight is above exp(-(reach / sigma)^2 / 2) times that
+// of the pixel nearest to mu; `last` is the last pixel.
+RATM_HOST_DEVICE inline Taps FindTaps(double mu, double reach, double last) {
+  const double nearest = nearbyint(Clip(mu, 0, last));
+  const double offset = nearest - mu;
+  const double distance = fabs(offset);
+  // mu - radius and mu + radius, from the nearest pixel, uncancelled.
+  const double radius = sqrt(distance * distance + reach * reach);
+  const double outer = radius + distance;
+  const double inner = reach * (reach / outer);
+  return {nearest, offset, floor(Min(offset < 0 ? inner : outer, nearest)),
+          floor(Min(offset < 0 ? outer : inner, last - nearest))};
+}
+
+// The exponents of a Gaussian at the pixels near to mu. With t = a - nearest,
+// that of pixel a less the largest is -q / (2 sigma^2), where
+// q = t (t + 2 (nearest - mu)). The second term comes as the sum of two
+// numbers, as t may cancel the first.
+template <typename A>
+struct Excess {
+  A high;
+  A low;
+
+  Excess() = default;
+  RATM_HOST_DEVICE explicit Excess(double offset) {
+    const double twice =
+        Clip(2 * offset, -Precision<A>::kMaxOffset, Precision<A>::kMaxOffset);
+    high = static_cast<A>(twice);
+    low = static_cast<A>(twice - high);
+  }
+
+  // A number, or a vector of them.
+  template <typename V>
+  RATM_HOST_DEVICE V q(V t) const {
+    return t * ((t + high) + low);
+  }
+};
+
+}  // namespace
+}  // namespace ratm
+
+#endif  // RATM_TF_CUSTOM_OPS_AXIS_H_

@@ -1,0 +1,175 @@
+// The CPU functors: they choose an instruction set and share the work out.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+#include <vector>
+
+#include "Eigen/Core"
+#include "custom_ops/axis.h"
+#include "custom_ops/cpu/simd.h"
+#include "custom_ops/glimpse.h"
+#include "custom_ops/types.h"
+#include "tensorflow/core/framework/device_base.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/framework/types.h"
+#include "tensorflow/core/util/work_sharder.h"
+
+namespace ratm {
+namespace {
+
+using CPUDevice = Eigen::ThreadPoolDevice;
+
+// Work shorter than this is done at once: waking threads costs more.
+constexpr double kMinParallelNanoseconds = 300e3;
+
+// Numbers as the arithmetic has them.
+#define RATM_CAST(T, CPU, ...)                          \
+  CPU* Simd(T* x) { return reinterpret_cast<CPU*>(x); } \
+  const CPU* Simd(const T* x) { return reinterpret_cast<const CPU*>(x); }
+RATM_TYPES(RATM_CAST, RATM_CAST)
+
+template <typename T>
+using SimdType =
+    std::remove_pointer_t<decltype(Simd(static_cast<T*>(nullptr)))>;
+
+#if defined(__x86_64__)
+bool HasAvx2() {
+  static const bool has =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  return has;
+}
+
+bool HasAvx512() {
+  static const bool has = HasAvx2() && __builtin_cpu_supports("avx512f") &&
+                          __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512dq") &&
+                          __builtin_cpu_supports("avx512vl");
+  return has;
+}
+
+#define RATM_BEST(FUNCTION)        \
+  (HasAvx512() ? &avx512::FUNCTION \
+   : HasAvx2() ? &avx2::FUNCTION   \
+               : &generic::FUNCTION)
+#else
+#define RATM_BEST(FUNCTION) (&generic::FUNCTION)
+#endif
+
+// A rough time for one pass over the average window, in nanoseconds.
+template <typename A>
+double WindowCost(const GlimpseShape& shape, const A* window) {
+  const int64_t windows = shape.batch * shape.count;
+  const auto extent = [](double size, double sigma, double stride,
+                         double length) {
+    // Either operand of fmin may be NaN; the length is not.
+    return std::fmin((size - 1) * std::fabs(stride) + 12 * std::fabs(sigma) + 1,
+                     length);
+  };
+  double cost = 0;
+  const int64_t step = std::max<int64_t>(windows / 16, 1);
+  int64_t sampled = 0;
+  for (int64_t i = 0; i < windows; i += step, ++sampled) {
+    const A* w = window + i * kWindowSize;
+    const double taps_y = extent(1, w[kSigmaY], 0, shape.height);
+    const double taps_x = extent(1, w[kSigmaX], 0, shape.width);
+    const double width =
+        extent(shape.columns, w[kSigmaX], w[kStrideX], shape.width);
+    const double products =
+        shape.rows * (taps_y * width + taps_x * shape.columns);
+    cost += 0.03 * products * shape.channels;
+  }
+  return cost / sampled + 25 * (shape.rows + shape.columns) + 200;
+}
+
+// Calls work(begin, end) over all units. They do not know of each other, so
+// the results are the same however they are shared out.
+template <typename Work>
+void ForUnits(tensorflow::OpKernelContext* context, int64_t units,
+              double unit_cost, const Work& work) {
+  if (units * unit_cost < kMinParallelNanoseconds) {
+    work(0, units);
+    return;
+  }
+  const auto& threads = *context->device()->tensorflow_cpu_worker_threads();
+  tensorflow::Shard(threads.num_threads, threads.workers, units,
+                    static_cast<int64_t>(unit_cost), work);
+}
+
+}  // namespace
+
+template <typename T>
+struct GaussianGlimpse<CPUDevice, T> {
+  void operator()(tensorflow::OpKernelContext* context,
+                  const GlimpseShape& shape, const T* images,
+                  const ComputeType<T>* window,
+                  GlimpseType<T>* glimpses) const {
+    const auto run = RATM_BEST(Glimpse<SimdType<T>>);
+    const int64_t blocks = CeilDiv(shape.rows, kGlimpseRows);
+    ForUnits(context, shape.batch * shape.count * blocks,
+             WindowCost(shape, window) / blocks,
+             [&](int64_t begin, int64_t end) {
+               run(shape, Simd(images), window, Simd(glimpses), begin, end);
+             });
+  }
+};
+
+template <typename T>
+struct GaussianGlimpseGradWindow<CPUDevice, T> {
+  void operator()(tensorflow::OpKernelContext* context,
+                  const GlimpseShape& shape, const T* images,
+                  const ComputeType<T>* window, const GlimpseType<T>* grad,
+                  ComputeType<T>* window_grad) const {
+    const auto run = RATM_BEST(GradWindow<SimdType<T>>);
+    const int64_t windows = shape.batch * shape.count;
+    if (shape.channels == 0) {
+      std::fill_n(window_grad, windows * kWindowSize, 0);
+      return;
+    }
+    const int64_t blocks = CeilDiv(shape.rows, kGlimpseRows);
+    std::vector<double> sums(windows * blocks * kWindowSize);
+    ForUnits(
+        context, windows * blocks, 2.2 * WindowCost(shape, window) / blocks,
+        [&](int64_t begin, int64_t end) {
+          run(shape, Simd(images), window, Simd(grad), sums.data(), begin, end);
+        });
+    for (int64_t i = 0; i < windows; ++i) {
+      for (int j = 0; j < kWindowSize; ++j) {
+        double total = 0;
+        for (int64_t block = 0; block < blocks; ++block) {
+          total += sums[(i * blocks + block) * kWindowSize + j];
+        }
+        window_grad[i * kWindowSize + j] = static_cast<ComputeType<T>>(total);
+      }
+    }
+  }
+};
+
+template <typename T>
+struct GaussianGlimpseGradImages<CPUDevice, T> {
+  void operator()(tensorflow::OpKernelContext* context,
+                  const GlimpseShape& shape, const ComputeType<T>* window,
+                  const T* grad, T* images_grad) const {
+    const auto run = RATM_BEST(GradImages<SimdType<T>>);
+    const int64_t tiles = CeilDiv(shape.height, kImageTileRows) *
+                          CeilDiv(shape.width, ImageTilePixels(shape));
+    const double fill_cost = 0.2 * shape.height * shape.width * shape.channels;
+    const double image_cost =
+        shape.count > 0 ? shape.count * WindowCost(shape, window) : 0;
+    ForUnits(context, shape.batch * tiles, (2 * image_cost + fill_cost) / tiles,
+             [&](int64_t begin, int64_t end) {
+               run(shape, window, Simd(grad), Simd(images_grad), begin, end);
+             });
+  }
+};
+
+#define RATM_INSTANTIATE(T, ...)                 \
+  template struct GaussianGlimpse<CPUDevice, T>; \
+  template struct GaussianGlimpseGradWindow<CPUDevice, T>;
+#define RATM_INSTANTIATE_FLOATING(T, ...) \
+  RATM_INSTANTIATE(T)                     \
+  template struct GaussianGlimpseGradImages<CPUDevice, T>;
+RATM_TYPES(RATM_INSTANTIATE, RATM_INSTANTIATE_FLOATING)
+
+}  // namespace ratm

@@ -1,0 +1,63 @@
+// The arithmetic of the CPU functors. It is compiled once for each instruction
+// set, each in a namespace of its own, and the functors choose at run time.
+//
+// Work is cut into units that do not depend on the number of threads; a call
+// does the units [begin, end).
+
+#ifndef RATM_TF_CUSTOM_OPS_CPU_SIMD_H_
+#define RATM_TF_CUSTOM_OPS_CPU_SIMD_H_
+
+#include <cstdint>
+
+#include "custom_ops/axis.h"
+#include "custom_ops/glimpse.h"
+
+namespace ratm {
+
+// Numbers of 16 bits, laid out as TensorFlow's types of the same names.
+struct Half {
+  uint16_t bits;
+};
+struct BFloat16 {
+  uint16_t bits;
+};
+
+// A unit of Glimpse or GradWindow is so many rows of one glimpse.
+constexpr int64_t kGlimpseRows = 32;
+
+// A unit of GradImages is a tile of one image: so many rows, by as many pixels
+// as hold so many numbers.
+constexpr int64_t kImageTileRows = 256;
+constexpr int64_t kImageTileNumbers = 1024;
+
+namespace {
+inline int64_t ImageTilePixels(const GlimpseShape& shape) {
+  return Max(kImageTileNumbers / shape.channels, int64_t{1});
+}
+}  // namespace
+
+#define RATM_DECLARE_SIMD(NAMESPACE)                                          \
+  namespace NAMESPACE {                                                       \
+  template <typename T>                                                       \
+  void Glimpse(const GlimpseShape& shape, const T* images,                    \
+               const ComputeType<T>* window, GlimpseType<T>* glimpses,        \
+               int64_t begin, int64_t end);                                   \
+  /* Writes kWindowSize sums for each unit; their total is the gradient. */   \
+  template <typename T>                                                       \
+  void GradWindow(const GlimpseShape& shape, const T* images,                 \
+                  const ComputeType<T>* window, const GlimpseType<T>* grad,   \
+                  double* sums, int64_t begin, int64_t end);                  \
+  template <typename T>                                                       \
+  void GradImages(const GlimpseShape& shape, const ComputeType<T>* window,    \
+                  const T* grad, T* images_grad, int64_t begin, int64_t end); \
+  }
+
+RATM_DECLARE_SIMD(generic)
+RATM_DECLARE_SIMD(avx2)
+RATM_DECLARE_SIMD(avx512)
+
+#undef RATM_DECLARE_SIMD
+
+}  // namespace ratm
+
+#endif  // RATM_TF_CUSTOM_OPS_CPU_SIMD_H_

@@ -1,0 +1,394 @@
+// Vectors of numbers: reading and writing, exponentials, transposes.
+//
+// Private to simd.cc, which is compiled once for each
+// instruction set: see there why all of it is in unnamed namespaces.
+
+#ifndef RATM_TF_CUSTOM_OPS_CPU_VECTOR_H_
+#define RATM_TF_CUSTOM_OPS_CPU_VECTOR_H_
+
+#include <math.h>
+#include <string.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#include <cstdint>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "custom_ops/axis.h"
+#include "custom_ops/cpu/simd.h"
+
+namespace ratm {
+namespace RATM_SIMD {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+
+template <typename A>
+struct Lanes;
+
+template <>
+struct Lanes<float> {
+  typedef float Vector __attribute__((vector_size(kVectorBytes)));
+  typedef int32_t Bits __attribute__((vector_size(kVectorBytes)));
+  typedef uint16_t Shorts __attribute__((vector_size(kVectorBytes / 2)));
+  typedef uint8_t Bytes __attribute__((vector_size(kVectorBytes / 4)));
+  static constexpr int kCount = kVectorBytes / sizeof(float);
+  static constexpr float kExponentOfZero = -88.03f;
+};
+
+template <>
+struct Lanes<double> {
+  typedef double Vector __attribute__((vector_size(kVectorBytes)));
+  typedef int64_t Bits __attribute__((vector_size(kVectorBytes)));
+  static constexpr int kCount = kVectorBytes / sizeof(double);
+  static constexpr double kExponentOfZero = -709.09;
+};
+
+template <typename A>
+using Vector = typename Lanes<A>::Vector;
+
+template <typename To, typename From>
+inline To BitCast(const From& from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  memcpy(&to, &from, sizeof(to));
+  return to;
+}
+
+// Reads a vector's worth of numbers, converted to the type of the sums.
+
+inline Vector<float> Load(const float* x) {
+  Vector<float> v;
+  memcpy(&v, x, sizeof(v));
+  return v;
+}
+
+inline Vector<double> Load(const double* x) {
+  Vector<double> v;
+  memcpy(&v, x, sizeof(v));
+  return v;
+}
+
+// GCC widens integers lane by lane unless asked for the instruction; and its
+// unmasked 512-bit intrinsics warn of their own undefined operand.
+#if defined(__AVX512F__)
+constexpr __mmask16 kAllLanes = 0xffff;
+#endif
+
+inline Lanes<float>::Bits LoadBits(const uint8_t* x) {
+#if defined(__AVX512F__)
+  return BitCast<Lanes<float>::Bits>(_mm512_maskz_cvtepu8_epi32(
+      kAllLanes, _mm_loadu_si128(reinterpret_cast<const __m128i*>(x))));
+#elif defined(__AVX2__)
+  return BitCast<Lanes<float>::Bits>(_mm256_cvtepu8_epi32(_mm_loadu_si64(x)));
+#else
+  Lanes<float>::Bytes v;
+  memcpy(&v, x, sizeof(v));
+  return __builtin_convertvector(v, Lanes<float>::Bits);
+#endif
+}
+
+inline Lanes<float>::Bits LoadBits(const uint16_t* x) {
+#if defined(__AVX512F__)
+  return BitCast<Lanes<float>::Bits>(_mm512_maskz_cvtepu16_epi32(
+      kAllLanes, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))));
+#elif defined(__AVX2__)
+  return BitCast<Lanes<float>::Bits>(_mm256_cvtepu16_epi32(
+      _mm_loadu_si128(reinterpret_cast<const __m128i*>(x))));
+#else
+  Lanes<float>::Shorts v;
+  memcpy(&v, x, sizeof(v));
+  return __builtin_convertvector(v, Lanes<float>::Bits);
+#endif
+}
+
+inline Vector<float> Load(const uint8_t* x) {
+  return __builtin_convertvector(LoadBits(x), Vector<float>);
+}
+
+inline Vector<float> Load(const BFloat16* x) {
+  return BitCast<Vector<float>>(LoadBits(&x->bits) << 16);
+}
+
+inline Vector<float> Load(const Half* x) {
+  typedef Lanes<float>::Bits Bits;
+  const Bits bits = LoadBits(&x->bits);
+  const Bits magnitude = bits & 0x7fff;
+  const Bits rebias = (magnitude << 13) + (112 << 23);
+  // Subnormals go through integers, as TensorFlow flushes denormal floats.
+  const Bits subnormal = BitCast<Bits>(
+      __builtin_convertvector(magnitude, Vector<float>) * 0x1p-24f);
+  Bits result = magnitude < 0x0400 ? subnormal : rebias;
+  result = magnitude < 0x7c00 ? result : (rebias | 0x7f800000);
+  return BitCast<Vector<float>>(result | ((bits & 0x8000) << 16));
+}
+
+template <typename A>
+inline void Store(A* x, Vector<A> v) {
+  memcpy(x, &v, sizeof(v));
+}
+
+// Keeps a vector in a register: GCC would read it from memory for each use, and
+// one that is not aligned costs two reads.
+template <typename V>
+inline void KeepInRegister(V& v) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(v));
+#elif defined(__x86_64__)
+  asm("" : "+x"(v));
+#else
+  static_cast<void>(v);
+#endif
+}
+
+// Converts one number, and rounds to nearest even.
+
+inline float ToCompute(float x) { return x; }
+inline double ToCompute(double x) { return x; }
+inline float ToCompute(uint8_t x) { return x; }
+inline float ToCompute(BFloat16 x) {
+  return BitCast<float>(static_cast<uint32_t>(x.bits) << 16);
+}
+inline float ToCompute(Half x) {
+  Half lanes[Lanes<float>::kCount] = {x};
+  return Load(lanes)[0];
+}
+
+inline void FromCompute(float x, float* y) { *y = x; }
+inline void FromCompute(double x, double* y) { *y = x; }
+
+inline void FromCompute(float x, BFloat16* y) {
+  const uint32_t bits = BitCast<uint32_t>(x);
+  y->bits = x == x ? (bits + 0x7fff + ((bits >> 16) & 1)) >> 16 : 0x7fc0;
+}
+
+inline void FromCompute(float x, Half* y) {
+  const uint32_t bits = BitCast<uint32_t>(x);
+  const uint32_t magnitude = bits & 0x7fffffff;
+  uint32_t result;
+  if (magnitude > 0x7f800000) {
+    result = 0x7e00;
+  } else if (magnitude >= (143u << 23)) {
+    result = 0x7c00;
+  } else if (magnitude < (113u << 23)) {
+    // Adding one half lines the mantissa up with that of a subnormal.
+    const float sum = BitCast<float>(magnitude) + 0.5f;
+    result = BitCast<uint32_t>(sum) - BitCast<uint32_t>(0.5f);
+  } else {
+    result = (magnitude - (112u << 23) + 0xfff + ((magnitude >> 13) & 1)) >> 13;
+  }
+  y->bits = static_cast<uint16_t>(result | ((bits >> 16) & 0x8000));
+}
+
+// Reads the first `count` lanes, or writes them.
+
+template <typename T>
+inline auto LoadLanes(const T* x, int64_t count) {
+  auto v = decltype(Load(x)){};
+  if (count == Lanes<ComputeType<T>>::kCount) return Load(x);
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, float>) {
+    return BitCast<Vector<float>>(_mm512_maskz_loadu_ps((1 << count) - 1, x));
+  }
+#endif
+  for (int64_t i = 0; i < count; ++i) v[i] = ToCompute(x[i]);
+  return v;
+}
+
+template <typename A, typename T>
+inline void StoreLanes(T* x, Vector<A> v, int64_t count) {
+  if constexpr (std::is_same_v<A, T>) {
+    if (count == Lanes<A>::kCount) return Store(x, v);
+  }
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, float>) {
+    _mm512_mask_storeu_ps(x, (1 << count) - 1, BitCast<__m512>(v));
+    return;
+  }
+#endif
+  A lanes[Lanes<A>::kCount];
+  Store(lanes, v);
+  for (int64_t i = 0; i < count; ++i) FromCompute(lanes[i], x + i);
+}
+
+// Vectors of the numbers of lanes, for shuffles. Lists of constants, because
+// compilers do not see through loops over lanes.
+template <typename A,
+          typename Sequence = std::make_integer_sequence<int, Lanes<A>::kCount>>
+struct LaneNumbers;
+
+template <typename A, int... l>
+struct LaneNumbers<A, std::integer_sequence<int, l...>> {
+  typedef typename Lanes<A>::Bits Bits;
+  static constexpr int kCount = Lanes<A>::kCount;
+  static constexpr int kPiece = 16 / sizeof(A);
+
+  static Vector<A> All() { return Vector<A>{A{l}...}; }
+  static Bits Flipped(int bit) { return Bits{l...} ^ bit; }
+
+  // Of two vectors, the lanes without a bit, or those with it.
+  template <int bit>
+  static Bits Without() {
+    return Bits{(l & bit ? kCount + l - bit : l)...};
+  }
+  template <int bit>
+  static Bits With() {
+    return Bits{(l & bit ? kCount + l : l + bit)...};
+  }
+
+  // The first half of each 16 bytes of two vectors, or the second, alternately.
+  static Bits DealtLow() {
+    return Bits{(l / kPiece * kPiece + l % kPiece / 2 + l % 2 * kCount)...};
+  }
+  static Bits DealtHigh() { return DealtLow() + kPiece / 2; }
+};
+
+// Lane l of the result is lane from[l] of a, or of b from kCount on.
+template <typename A>
+inline Vector<A> Shuffle(Vector<A> a, Vector<A> b,
+                         typename Lanes<A>::Bits from) {
+#if defined(__clang__)
+  constexpr int kCount = Lanes<A>::kCount;
+  Vector<A> v;
+  for (int l = 0; l < kCount; ++l) {
+    v[l] = from[l] < kCount ? a[from[l]] : b[from[l] - kCount];
+  }
+  return v;
+#else
+  return __builtin_shuffle(a, b, from);
+#endif
+}
+
+// Returns the sum of all lanes in each.
+template <typename A>
+inline Vector<A> SumLanes(Vector<A> v) {
+#pragma GCC unroll 4
+  for (int step = Lanes<A>::kCount / 2; step > 0; step /= 2) {
+    v += Shuffle<A>(v, v, LaneNumbers<A>::Flipped(step));
+  }
+  return v;
+}
+
+// exp(x) for x in [-80, 0], to within two units in the last place; and zero for
+// kExponentOfZero, whose power of two is below those of normal numbers.
+
+inline Vector<float> Exp(Vector<float> x) {
+  const float magic = 0x1.8p23f;  // Adding it rounds to the nearest integer.
+  const Vector<float> shifted = x * 1.44269504f + magic;
+  const Vector<float> n = shifted - magic;
+  const Vector<float> r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  Vector<float> p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const auto exponent =
+      BitCast<Lanes<float>::Bits>(shifted) - BitCast<int32_t>(magic);
+  return p * BitCast<Vector<float>>((exponent + 127) << 23);
+}
+
+inline Vector<double> Exp(Vector<double> x) {
+  const double magic = 0x1.8p52;
+  const Vector<double> shifted = x * 1.4426950408889634 + magic;
+  const Vector<double> n = shifted - magic;
+  const Vector<double> r =
+      (x - n * 6.93145751953125e-1) - n * 1.42860682030941723212e-6;
+  const Vector<double> rr = r * r;
+  Vector<double> p = rr * 1.26177193074810590878e-4 + 3.02994407707441961300e-2;
+  p = (p * rr + 9.99999999999999999910e-1) * r;
+  Vector<double> q = rr * 3.00198505138664455042e-6 + 2.52448340349684104192e-3;
+  q = q * rr + 2.27265548208155028766e-1;
+  q = q * rr + 2.00000000000000000005e0;
+  const Vector<double> y = 1.0 + 2.0 * (p / (q - p));
+  const auto exponent =
+      BitCast<Lanes<double>::Bits>(shifted) - BitCast<int64_t>(magic);
+  return y * BitCast<Vector<double>>((exponent + 1023) << 52);
+}
+
+// Swaps pieces of `step` lanes across the diagonal of a square of vectors.
+template <typename A, int step>
+inline void SwapPieces(Vector<A> (&v)[Lanes<A>::kCount]) {
+  constexpr int kCount = Lanes<A>::kCount;
+#pragma GCC unroll 16
+  for (int i = 0; i < kCount; ++i) {
+    if (i & step) continue;
+    const Vector<A> a = v[i], b = v[i + step];
+    v[i] = Shuffle<A>(a, b, LaneNumbers<A>::template Without<step>());
+    v[i + step] = Shuffle<A>(a, b, LaneNumbers<A>::template With<step>());
+  }
+}
+
+// Transposes a square of vectors: first its squares of 16 bytes, as few
+// instructions cross their borders and those are slow; then, within these, each
+// round deals the first half of the vectors and the second out alternately.
+template <typename A>
+inline void TransposeSquare(Vector<A> (&v)[Lanes<A>::kCount]) {
+  constexpr int kCount = Lanes<A>::kCount;
+  constexpr int kPiece = LaneNumbers<A>::kPiece;
+  if constexpr (kCount > 2 * kPiece) SwapPieces<A, 2 * kPiece>(v);
+  if constexpr (kCount > kPiece) SwapPieces<A, kPiece>(v);
+#pragma GCC unroll 2
+  for (int round = 1; round < kPiece; round *= 2) {
+    Vector<A> dealt[kCount];
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount / 2; ++i) {
+      const int row = i / (kPiece / 2) * kPiece + i % (kPiece / 2);
+      const Vector<A> a = v[row], b = v[row + kPiece / 2];
+      dealt[2 * i] = Shuffle<A>(a, b, LaneNumbers<A>::DealtLow());
+      dealt[2 * i + 1] = Shuffle<A>(a, b, LaneNumbers<A>::DealtHigh());
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kCount; ++i) v[i] = dealt[i];
+  }
+}
+
+// Memory that grows to the largest size asked for, and keeps no contents.
+template <typename A>
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { Free(); }
+
+  A* Resize(int64_t size) {
+    if (size > capacity_) {
+      Free();
+      data_ = static_cast<A*>(
+          ::operator new(size * sizeof(A), std::align_val_t{kVectorBytes}));
+      capacity_ = size;
+    }
+    return data_;
+  }
+
+  A* ResizeZeroed(int64_t size) {
+    Resize(size);
+    if (size > 0) memset(static_cast<void*>(data_), 0, size * sizeof(A));
+    return data_;
+  }
+
+  A& operator[](int64_t i) { return data_[i]; }
+  const A& operator[](int64_t i) const { return data_[i]; }
+
+ private:
+  void Free() { ::operator delete(data_, std::align_val_t{kVectorBytes}); }
+
+  A* data_ = nullptr;
+  int64_t capacity_ = 0;
+};
+
+}  // namespace
+}  // namespace RATM_SIMD
+}  // namespace ratm
+
+#endif  // RATM_TF_CUSTOM_OPS_CPU_VECTOR_H_

@@ -1,0 +1,91 @@
+"""What the op is built from, for Bazel and for setup.py, which is why it is Python too.
+
+Paths are relative to the root of the repository.
+"""
+
+# The ops and the CPU functors.
+SOURCES = [
+    "custom_ops/cpu/functors.cc",
+    "custom_ops/kernels.cc",
+    "custom_ops/ops.cc",
+]
+
+HEADERS = [
+    "custom_ops/axis.h",
+    "custom_ops/cpu/simd.h",
+    "custom_ops/glimpse.h",
+    "custom_ops/types.h",
+]
+
+FLAGS = [
+    "-O3",
+    "-DNDEBUG",
+    "-std=c++17",
+]
+
+# Without errno and traps, rounding is an instruction and not a call.
+HOST_FLAGS = [
+    "-fno-math-errno",
+    "-fno-trapping-math",
+]
+
+# The CPU's arithmetic, compiled once for each instruction set.
+SIMD_SOURCE = "custom_ops/cpu/simd.cc"
+
+SIMD_HEADERS = [
+    "custom_ops/cpu/banded.h",
+    "custom_ops/cpu/filters.h",
+    "custom_ops/cpu/vector.h",
+]
+
+# Machines other than x86-64 use only the first.
+SIMD_FLAGS = {
+    "generic": [],
+    "avx2": [
+        "-mavx2",
+        "-mfma",
+    ],
+    "avx512": [
+        "-mavx512f",
+        "-mavx512bw",
+        "-mavx512dq",
+        "-mavx512vl",
+        "-mfma",
+        "-mprefer-vector-width=512",
+    ],
+}
+
+# The CUDA kernels, which know nothing of TensorFlow, and the functors that
+# launch them.
+CUDA_KERNELS = "custom_ops/cuda/launch.cu"
+
+CUDA_KERNEL_HEADERS = [
+    "custom_ops/axis.h",
+    "custom_ops/cuda/blocks.h",
+    "custom_ops/cuda/filters.h",
+    "custom_ops/cuda/launch.h",
+    "custom_ops/cuda/lines.h",
+    "custom_ops/glimpse.h",
+    "custom_ops/types.h",
+]
+
+CUDA_SOURCES = ["custom_ops/cuda/functors.cc"]
+
+# The GPUs that kernels are built for, by compute capability. GPUs yet to come
+# have their drivers compile the last.
+CUDA_ARCHITECTURES = [
+    "75",
+    "80",
+    "90",
+]
+
+def cuda_architecture_flags(architectures):
+    """The flags of nvcc that build for some GPUs, and for GPUs yet to come."""
+    flags = [
+        "-gencode=arch=compute_%s,code=sm_%s" % (each, each)
+        for each in architectures[:-1]
+    ]
+    last = architectures[-1]
+    return flags + [
+        "-gencode=arch=compute_%s,code=[sm_%s,compute_%s]" % (last, last, last),
+    ]

@@ -1,0 +1,131 @@
+"""Bouncing balls (section 6.1 of the paper), as a `tf.data` pipeline."""
+
+import tensorflow as tf
+
+from ratm_tf.datasets.arguments import (
+    collection_key,
+    integer,
+    one_of,
+    sequence_indices,
+)
+from ratm_tf.datasets.bouncing_balls import FRAME_SIZE
+from ratm_tf.datasets.bouncing_balls.simulation import (
+    BOX_SIZE,
+    RADIUS,
+    draw_balls,
+    simulate,
+)
+
+PIXELS = FRAME_SIZE[0] / BOX_SIZE  # per unit of the box
+_BLOCK = 256
+
+
+def bouncing_balls_sequences(
+    split,
+    *,
+    num_frames,
+    batch_size=None,
+    num_sequences=None,
+    start=0,
+    seed=0,
+    num_balls=1,
+):
+    """Builds sequences of balls that bounce around a 20x20 frame.
+
+    Sequence `i` of a `seed`, `split` and `num_balls` is always the same one, whatever
+    the batch size, and its first frames are the same however many are asked for. Frames
+    are rendered on the fly. `start` skips sequences without rendering them: continue an
+    interrupted training there, or give each of several workers its own range of
+    sequences.
+
+    Args:
+        split: "train" or "test", two collections of sequences.
+        num_frames: frames per sequence, T.
+        batch_size: optional number of sequences per element, B; the last batch
+            may be smaller. Without it, elements are single sequences.
+        num_sequences: how many sequences; without it, they never end.
+        start: index of the first sequence.
+        seed: integer, chooses the whole collection of sequences.
+        num_balls: balls per sequence, at most 6; the first is the target.
+
+    Returns:
+        A `tf.data.Dataset` of dicts, here with a leading B if batched:
+
+        - `frames`: uint8 of shape [T, 20, 20, 1], 0..255;
+        - `boxes`: float32 of shape [T, 4], the target ball's diameter of 4.8 pixels as
+          (x1, y1, x2, y2) in pixels, edges included.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Example:
+    >>> from ratm_tf.datasets import bouncing_balls_sequences
+    >>> batches = bouncing_balls_sequences("train", num_frames=32, batch_size=16)
+    >>> next(iter(batches))["frames"].shape
+    TensorShape([16, 32, 20, 20, 1])
+    """
+    num_frames = integer("num_frames", num_frames, at_least=1)
+    num_balls = one_of("num_balls", num_balls, range(1, 7))
+    if batch_size is not None:
+        batch_size = integer("batch_size", batch_size, at_least=1)
+    key = collection_key(seed, split)
+    indices = sequence_indices(start, num_sequences)
+    cardinality = indices.cardinality()
+
+    def sequence(centers):
+        target = centers[..., 0, :] - 0.5
+        reach = PIXELS * RADIUS
+        return {
+            "frames": render(centers),
+            "boxes": tf.concat([target - reach, target + reach], axis=-1),
+        }
+
+    # Many boxes of balls move as fast as one does.
+    dataset = (
+        indices.map(
+            lambda index: draw_balls(key + [index, 0], num_balls),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        .batch(_BLOCK)
+        .map(lambda *start: PIXELS * simulate(*start, num_frames))
+    )
+    if batch_size is None:
+        dataset = dataset.unbatch()
+    else:
+        dataset = dataset.rebatch(batch_size)
+        if cardinality > 0:
+            cardinality = -(-cardinality // batch_size)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))
+    dataset = dataset.map(sequence, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def render(centers):
+    """Draws balls as the published simulation does, with soft rims.
+
+    At a distance `d` from its centre a ball of radius `r` is `exp(-(d / r)^8)` bright;
+    where balls touch their brightness adds up, to 1 at most.
+
+    Args:
+        centers: float tensor of shape [..., K, 2], (x, y) in pixels, where pixel `a`
+            covers [a, a + 1].
+
+    Returns:
+        uint8 tensor of shape [..., 20, 20, 1], 0..255.
+
+    Example:
+    >>> from ratm_tf.datasets.bouncing_balls.sequences import render
+    >>> render([[10.5, 5.5]])[5, 8:14, 0].numpy()
+    array([202, 255, 255, 255, 202,   1], dtype=uint8)
+    """
+    height, width = FRAME_SIZE
+    centers = tf.convert_to_tensor(centers)[..., tf.newaxis]
+    x = tf.square(tf.range(0.5, width) - centers[..., 0, :])
+    y = tf.square(tf.range(0.5, height) - centers[..., 1, :])
+    squared = (y[..., :, tf.newaxis] + x[..., tf.newaxis, :]) / (PIXELS * RADIUS) ** 2
+    balls = tf.exp(-tf.square(tf.square(squared)))
+    if balls.shape[-3] == 1:
+        brightness = balls[..., 0, :, :]
+    else:
+        brightness = tf.minimum(tf.reduce_sum(balls, axis=-3), 1.0)
+    return tf.cast(tf.round(255.0 * brightness), tf.uint8)[..., tf.newaxis]

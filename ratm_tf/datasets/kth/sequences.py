@@ -1,0 +1,154 @@
+"""KTH human actions (section 6.3 of the paper), as a `tf.data` pipeline."""
+
+import numpy as np
+import tensorflow as tf
+
+from ratm_tf.datasets.arguments import integer, one_of
+from ratm_tf.datasets.kth.annotations import ACTIONS, SUBJECTS
+from ratm_tf.datasets.kth.videos import read_sequences
+from ratm_tf.datasets.parts import PER_FRAME, random_parts
+
+
+def kth_sequences(
+    split,
+    *,
+    data_dir,
+    test_subject,
+    num_frames=None,
+    batch_size=None,
+    num_sequences=None,
+    start=0,
+    seed=0,
+    actions=("jogging", "running", "walking"),
+    skip_bad=False,
+):
+    """Builds sequences of a walking, running or jogging person, leaving one out.
+
+    With `num_frames`, these are random parts of the annotated sequences, without an end
+    unless `num_sequences` says so; part `i` of a `seed` is always the same. Without,
+    they are all annotated sequences of the split as they are, once, in the order of the
+    box file. Sequences shorter than `num_frames` or than others of their batch are
+    padded with zeros, which `mask` tells.
+
+    The split's annotated frames are read at once and kept in memory: 1 GB for the whole
+    of the three actions.
+
+    Args:
+        split: "test": the sequences of `test_subject`; "validation": those of another
+            subject, drawn by `seed`; "train": those of the rest.
+        data_dir: folder of `KTHBoundingBoxInfo.txt` and the original videos,
+            `personPP_ACTION_dS_uncomp.avi`.
+        test_subject: 1..25, the subject to leave out.
+        num_frames: frames per sequence, T. Without it, whole sequences.
+        batch_size: optional number of sequences per element, B; the last batch may be
+            smaller. Without it, elements are single sequences.
+        num_sequences: how many sequences.
+        start: index of the first sequence.
+        seed: integer >= 0, chooses the validation subject and the parts.
+        actions: which actions to read.
+        skip_bad: whether to log and leave out sequences that cannot be read instead of
+            raising: a bad row of the box file, a missing or truncated video, a row of
+            more frames than its video has.
+
+    Returns:
+        A `tf.data.Dataset` of dicts, here with a leading B if batched:
+
+        - `frames`: uint8 of shape [T, 120, 160, 1], 0..255;
+        - `boxes`: float32 of shape [T, 4], (x1, y1, x2, y2) in pixels, edges included;
+        - `initial_box`: float32 of shape [4], the first one;
+        - `mask`: bool of shape [T], False where padded;
+        - `subject`, `action` (index into `ACTIONS`), `scenario`, `sequence`: int64
+          scalars.
+
+    Raises:
+        FileNotFoundError: there is no box file.
+        BadSequence: a sequence cannot be read.
+        ValueError: another argument is out of its range, or the split is empty.
+
+    Example:
+    >>> def train_batches(data_dir):
+    ...     return ratm_tf.datasets.kth_sequences(
+    ...         "train", data_dir=data_dir, test_subject=7, num_frames=30, batch_size=16
+    ...     )
+    """
+    seed = integer("seed", seed, at_least=0)
+    subjects = subjects_of(split, test_subject, seed)
+    examples = [
+        _example(row, frames)
+        for row, frames in read_sequences(data_dir, subjects, actions, skip_bad)
+    ]
+    if not examples:
+        raise ValueError(
+            f"Expected `data_dir` to have sequences of the actions {actions} of the "
+            f"subjects {subjects}, the {split} split. Received: {data_dir}"
+        )
+    if num_frames is not None:
+        dataset = random_parts(
+            examples,
+            num_frames=num_frames,
+            num_sequences=num_sequences,
+            start=start,
+            seed=seed,
+        )
+    else:
+        dataset = _whole(examples[start:][:num_sequences])
+    if batch_size is not None:
+        dataset = dataset.padded_batch(integer("batch_size", batch_size, at_least=1))
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _example(row, frames):
+    return {
+        "frames": frames,
+        "boxes": row.boxes,
+        "initial_box": row.boxes[0],
+        "mask": np.ones([len(frames)], bool),
+        "subject": np.int64(row.subject),
+        "action": np.int64(ACTIONS.index(row.action)),
+        "scenario": np.int64(row.scenario),
+        "sequence": np.int64(row.sequence),
+    }
+
+
+def _whole(examples):
+    signature = {
+        name: tf.TensorSpec([None] * (name in PER_FRAME) + list(shape), value.dtype)
+        for name, value in examples[0].items()
+        for shape in [value.shape[name in PER_FRAME :]]
+    }
+    dataset = tf.data.Dataset.from_generator(
+        lambda: iter(examples), output_signature=signature
+    )
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(examples)))
+
+
+def subjects_of(split, test_subject, seed=0):
+    """The subjects of a split that leaves one subject out.
+
+    Args:
+        split: "train", "validation" or "test".
+        test_subject: 1..25, the subject of the test split.
+        seed: integer >= 0; the validation split has one of the others, drawn by it.
+
+    Returns:
+        Tuple of subjects, 1..25.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Example:
+    >>> from ratm_tf.datasets.kth.sequences import subjects_of
+    >>> subjects_of("test", test_subject=7)
+    (7,)
+    >>> len(subjects_of("train", test_subject=7))
+    23
+    """
+    one_of("test_subject", test_subject, SUBJECTS)
+    others = [subject for subject in SUBJECTS if subject != test_subject]
+    drawn = others[np.random.default_rng([seed, test_subject]).integers(len(others))]
+    splits = {
+        "test": (test_subject,),
+        "validation": (drawn,),
+        "train": tuple(subject for subject in others if subject != drawn),
+    }
+    return splits[one_of("split", split, tuple(splits))]

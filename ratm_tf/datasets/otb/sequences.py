@@ -1,0 +1,108 @@
+"""The sequences of TB-100, as a `tf.data` pipeline."""
+
+import pathlib
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from ratm_tf.datasets.arguments import one_of
+from ratm_tf.datasets.otb.annotations import read_boxes
+
+# Where a sequence's boxes do not begin with its first image.
+_FIRST_FRAMES = {"David": 300}
+
+
+def otb_sequences(data_dir, names=None, channels=1):
+    """Builds the benchmark's sequences, each whole and of its own size.
+
+    A sequence with several targets (`groundtruth_rect.1.txt`, ...) comes once for each.
+
+    Args:
+        data_dir: folder of the sequences, such as `Jogging`, each with its frames in
+            `img` and `groundtruth_rect.txt`.
+        names: sequences to read, `"Jogging"` for all its targets or `"Jogging.2"` for
+            one. Default: all folders of `data_dir`.
+        channels: 1 for grey frames, 3 for RGB.
+
+    Returns:
+        A finite `tf.data.Dataset` of dicts; batch them one by one, since their sizes
+        differ:
+
+        - `frames`: uint8 of shape [T, H, W, channels], 0..255;
+        - `boxes`: float32 of shape [T, 4], (x1, y1, x2, y2) in pixels, edges included;
+        - `initial_box`: float32 of shape [4], the first one;
+        - `name`: string scalar, such as `Jogging.2`.
+
+    Raises:
+        FileNotFoundError: a sequence or its boxes are missing.
+        ValueError: a file cannot be read or boxes and frames do not match, with file
+            and line; on iteration, as `tf.errors.InvalidArgumentError`.
+
+    Example:
+    >>> from ratm_tf.datasets import otb_sequences
+    >>> otb_sequences("/nowhere", names=["Jogging.2"])
+    Traceback (most recent call last):
+    FileNotFoundError: Expected /nowhere/Jogging/groundtruth_rect.2.txt, which is...
+    """
+    data_dir = pathlib.Path(data_dir)
+    one_of("channels", channels, (1, 3))
+    if names is None:
+        names = sorted(path.name for path in data_dir.iterdir() if path.is_dir())
+    targets = [target for name in names for target in _targets(data_dir, name)]
+
+    def sequences():
+        for name, folder, file in targets:
+            frames, boxes = _read_sequence(folder, file, channels)
+            yield {
+                "frames": frames,
+                "boxes": boxes,
+                "initial_box": boxes[0],
+                "name": name,
+            }
+
+    dataset = tf.data.Dataset.from_generator(
+        sequences,
+        output_signature={
+            "frames": tf.TensorSpec([None, None, None, channels], tf.uint8),
+            "boxes": tf.TensorSpec([None, 4], tf.float32),
+            "initial_box": tf.TensorSpec([4], tf.float32),
+            "name": tf.TensorSpec([], tf.string),
+        },
+    )
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(targets)))
+
+
+def _targets(data_dir, name):
+    """Lists `(name, folder, box file)` of a sequence's targets."""
+    folder_name, _, number = name.partition(".")
+    folder = data_dir / folder_name
+    numbered = sorted(folder.glob(f"groundtruth_rect.{number or '[0-9]'}.txt"))
+    if numbered:
+        return [
+            (f"{folder_name}.{file.name.split('.')[1]}", folder, file)
+            for file in numbered
+        ]
+    file = folder / f"groundtruth_rect{'.' * bool(number)}{number}.txt"
+    if not file.exists():
+        raise FileNotFoundError(f"Expected {file}, which is missing.")
+    return [(name, folder, file)]
+
+
+def _read_sequence(folder, file, channels):
+    boxes = read_boxes(file)
+    images = sorted(path for path in (folder / "img").iterdir() if path.is_file())
+    images = images[_FIRST_FRAMES.get(folder.name, 1) - 1 :][: len(boxes)]
+    if len(images) < len(boxes):
+        raise ValueError(
+            f"{file}:{len(images) + 1}: Expected a frame for each of {len(boxes)} "
+            f"boxes in {folder / 'img'}. Received: {len(images)}"
+        )
+    frames = []
+    for path in images:
+        flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
+        frame = cv2.imread(str(path), flag)
+        if frame is None:
+            raise ValueError(f"Expected {path} to be an image that OpenCV reads.")
+        frames.append(frame.reshape([*frame.shape[:2], channels]))
+    return np.stack(frames), boxes

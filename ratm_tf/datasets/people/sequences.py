@@ -1,0 +1,120 @@
+"""KTH-like videos of people that walk, jog and run, as a `tf.data` pipeline."""
+
+import numpy as np
+import tensorflow as tf
+
+from ratm_tf.datasets.arguments import (
+    SPLITS,
+    height_and_width,
+    integer,
+    sequence_indices,
+)
+from ratm_tf.datasets.people import FRAME_SIZE
+from ratm_tf.datasets.people.scene import film
+from ratm_tf.datasets.sources.penn_fudan import load_penn_fudan
+
+_STREAMS = ("scene", "detector", "sensor")
+
+
+def people_sequences(
+    split,
+    *,
+    num_frames,
+    batch_size=None,
+    num_sequences=None,
+    start=0,
+    seed=0,
+    frame_size=FRAME_SIZE,
+    pennfudan_path=None,
+):
+    """Builds videos of one person that crosses the view, in the manner of KTH.
+
+    A person cut out of the Penn-Fudan database walks, jogs or runs across a plain
+    background or a street, bobbing and moving its legs, larger or smaller on the way;
+    light, camera shake and sensor noise differ from video to video. People and
+    backgrounds of the test split are never seen in training.
+
+    Sequence `i` of a `seed` and `split` is always the same one, whatever the batch
+    size, and its first frames are the same however many are asked for. Frames are
+    rendered on the fly. `start` skips sequences without rendering them: continue an
+    interrupted training there, or give each of several workers its own range of
+    sequences.
+
+    Args:
+        split: "train" or "test", see `load_penn_fudan`.
+        num_frames: frames per sequence, T.
+        batch_size: optional number of sequences per element, B; the last batch
+            may be smaller. Without it, elements are single sequences.
+        num_sequences: how many sequences; without it, they never end.
+        start: index of the first sequence.
+        seed: integer, chooses the whole collection of sequences.
+        frame_size: (height, width) in pixels, each at least 64.
+        pennfudan_path: optional folder of the Penn-Fudan database, see
+            `load_penn_fudan`; without it, it is downloaded.
+
+    Returns:
+        A `tf.data.Dataset` of dicts, here with a leading B if batched:
+
+        - `frames`: uint8 of shape [T, height, width, 1], 0..255;
+        - `boxes`: float32 of shape [T, 4], the true extent of what the frame shows of
+          the person, (x1, y1, x2, y2) in pixels, edges included;
+        - `detected_boxes`: float32 of shape [T, 4], the same person as a detector
+          sees it, in the manner of KTH's boxes: of one aspect, inside the frame, with
+          errors in size and place; labels to train on;
+        - `initial_box`: float32 of shape [4], the first of `detected_boxes`, often
+          poor;
+        - `mask`: bool of shape [T], false once less than a third of the person is
+          left in the frame; boxes then stay as they were.
+
+    Raises:
+        ValueError: an argument is out of its range, or `pennfudan_path` has wrong
+            contents.
+        FileNotFoundError: there is no such database at `pennfudan_path`.
+
+    Example:
+    >>> import pathlib
+    >>> drawn = "datasets/people/dummy_data/PennFudanPed"  # two drawn people
+    >>> drawn = pathlib.Path(ratm_tf.__file__).parent / drawn
+    >>> videos = ratm_tf.datasets.people_sequences(
+    ...     "train", num_frames=20, batch_size=16, pennfudan_path=drawn
+    ... )
+    >>> next(iter(videos))["frames"].shape
+    TensorShape([16, 20, 120, 160, 1])
+    """
+    num_frames = integer("num_frames", num_frames, at_least=1)
+    seed = integer("seed", seed)
+    height, width = height_and_width(frame_size, at_least=64)
+    if batch_size is not None:
+        batch_size = integer("batch_size", batch_size, at_least=1)
+    indices = sequence_indices(start, num_sequences)
+
+    cutouts, streets = load_penn_fudan(split, pennfudan_path)
+    collection = [seed % 2**63, SPLITS.index(split)]
+    spec = {
+        "frames": tf.TensorSpec([num_frames, height, width, 1], tf.uint8),
+        "boxes": tf.TensorSpec([num_frames, 4], tf.float32),
+        "detected_boxes": tf.TensorSpec([num_frames, 4], tf.float32),
+        "initial_box": tf.TensorSpec([4], tf.float32),
+        "mask": tf.TensorSpec([num_frames], tf.bool),
+    }
+
+    def filmed(index):
+        def stream(name):
+            return np.random.default_rng([*collection, index, _STREAMS.index(name)])
+
+        example = film(stream, cutouts, streets, num_frames, (height, width))
+        return [example[name] for name in spec]
+
+    def sequence(index):
+        values = tf.numpy_function(
+            filmed, [index], [of.dtype for of in spec.values()], stateful=False
+        )
+        return {
+            name: tf.ensure_shape(value, of.shape)
+            for value, (name, of) in zip(values, spec.items(), strict=True)
+        }
+
+    dataset = indices.map(sequence, num_parallel_calls=tf.data.AUTOTUNE)
+    if batch_size is not None:
+        dataset = dataset.batch(batch_size)
+    return dataset.prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,140 @@
+"""MNIST digits: from a file, from Keras or TFDS, or the packaged sample."""
+
+import dataclasses
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+from absl import logging
+
+from ratm_tf.datasets.arguments import SPLITS, one_of
+from ratm_tf.datasets.sources.download import download
+
+SAMPLE_PATH = pathlib.Path(__file__).with_name("mnist_sample.npz")
+# The file of `keras.datasets.mnist`.
+URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
+SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Digits:
+    """Digits, their classes, and where they are from.
+
+    `images, labels = digits` unpacks the first two.
+
+    Attributes:
+        images: uint8 of shape [n, 28, 28], 0 is the background and 255 full ink.
+        labels: int64 of shape [n], 0..9.
+        source: string, a path or a name, for the records of a run.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    source: str
+
+    def __iter__(self):
+        return iter((self.images, self.labels))
+
+
+def load_digits(split, path=None, *, fallback=False):
+    """Loads the digits of one MNIST split.
+
+    Without a `path` they are the whole of MNIST: Keras's file (its cache, or a
+    download whose hash is checked), else what TFDS has prepared.
+
+    Args:
+        split: "train" or "test".
+        path: optional `.npz` file with the arrays `x_train`, `y_train`, `x_test` and
+            `y_test` of `keras.datasets.mnist`.
+        fallback: whether to warn and take the sample that the package ships, 5,000
+            training and 1,000 test digits, where there is no other MNIST.
+
+    Returns:
+        `Digits`.
+
+    Raises:
+        ValueError: `split` is unknown, or the file at `path` lacks one of the split's
+            arrays or holds one of another shape or dtype.
+        FileNotFoundError: there is no file at `path`.
+        OSError: without `path` and `fallback`, there is no MNIST to be had.
+
+    Example:
+    >>> from ratm_tf.datasets import load_digits
+    >>> digits = load_digits("test", fallback=True)
+    >>> images, labels = digits
+    >>> images.shape[1:], images.dtype
+    ((28, 28), dtype('uint8'))
+    """
+    one_of("split", split, SPLITS)
+    if path is not None:
+        digits = _read_npz(split, pathlib.Path(path))
+    else:
+        digits = _find_digits(split, fallback)
+    logging.info(
+        "MNIST %s: %d digits from %s.", split, len(digits.images), digits.source
+    )
+    return digits
+
+
+def _find_digits(split, fallback):
+    try:
+        path = download(URL, "mnist.npz", SHA256)
+        return _read_npz(split, path, "keras.datasets.mnist")
+    except OSError as error:
+        failure = error
+
+    import tensorflow_datasets as tfds  # Takes more than a second.
+
+    builder = tfds.builder("mnist")
+    if builder.data_path.exists():
+        digits = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
+        images, labels = digits["image"][..., 0], digits["label"]
+        return Digits(images, labels.astype(np.int64), str(builder.data_path))
+
+    if not fallback:
+        raise OSError(
+            f"Expected to get MNIST. Received: {failure!r} from {URL}, and TFDS has "
+            f"none at {builder.data_path}. Name a file that holds it, or pass "
+            "`fallback=True` for the 6,000 digits that the package ships."
+        ) from failure
+    logging.log_first_n(
+        logging.WARNING,
+        "MNIST cannot be downloaded (%s): taking 6,000 digits of it, the sample that "
+        "the package ships.",
+        1,
+        failure,
+    )
+    return _read_npz(split, SAMPLE_PATH, "the packaged sample")
+
+
+def _read_npz(split, path, source=None):
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"Expected an MNIST file at {path}, where there is none."
+        )
+    names = f"x_{split}", f"y_{split}"
+    try:
+        with path.open("rb") as file, np.load(file) as arrays:
+            missing = [name for name in names if name not in arrays]
+            if missing:
+                raise ValueError(
+                    f"Expected {path} to hold {', '.join(missing)}. Received: "
+                    f"{', '.join(arrays) or 'nothing'}"
+                )
+            images, labels = (arrays[name] for name in names)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(
+            f"Expected {path} to be a whole .npz file. Received: {error}"
+        ) from error
+    if images.dtype != np.uint8 or images.shape[1:] != (28, 28):
+        raise ValueError(
+            f"Expected {names[0]} in {path} to be uint8 of shape [n, 28, 28]. "
+            f"Received: {images.dtype} of shape {list(images.shape)}"
+        )
+    if labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"Expected {names[1]} in {path} to have shape [{len(images)}]. "
+            f"Received: {list(labels.shape)}"
+        )
+    return Digits(images, labels.astype(np.int64), source or str(path))

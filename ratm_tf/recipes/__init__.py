@@ -1,0 +1,29 @@
+"""What is trained, as data: the recipes of the paper's experiments, and better ones.
+
+| function | section | its recipe |
+|---|---|---|
+| `bouncing_balls` | 6.1 | `BouncingBallsRecipe` |
+| `moving_mnist` | 6.2 | `MovingMNISTRecipe` |
+| `people` | 6.3 | `PeopleRecipe` |
+
+Each has the presets `"paper"`, whose `sources` say where every field is from, and
+`"fast"`. `recipe.build()` makes an `Experiment`; `ratm_tf.training.run_recipe` trains
+and measures it; `dataclasses.replace` changes a field.
+"""
+
+from ratm_tf.recipes.bouncing_balls_recipe import BouncingBallsRecipe, bouncing_balls
+from ratm_tf.recipes.experiment import Experiment
+from ratm_tf.recipes.moving_mnist_recipe import MovingMNISTRecipe, moving_mnist
+from ratm_tf.recipes.people_recipe import PeopleRecipe, people
+from ratm_tf.recipes.recipe import Recipe
+
+__all__ = [
+    "BouncingBallsRecipe",
+    "Experiment",
+    "MovingMNISTRecipe",
+    "PeopleRecipe",
+    "Recipe",
+    "bouncing_balls",
+    "moving_mnist",
+    "people",
+]

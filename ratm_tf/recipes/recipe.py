@@ -1,0 +1,235 @@
+"""What all recipes have in common."""
+
+import abc
+import collections.abc
+import dataclasses
+import math
+from typing import Any
+
+import keras
+
+from ratm_tf.attention import IRNNCell, RATMCell
+from ratm_tf.objectives import LocalizationLoss, MeanIoU, PixelLoss, RelativeBoxLoss
+from ratm_tf.tracker import Tracker
+
+_LOSSES = {
+    "absolute": keras.losses.MeanAbsoluteError,
+    "localization": LocalizationLoss,
+    "pixels": PixelLoss,
+    "relative": RelativeBoxLoss,
+    "squared": keras.losses.MeanSquaredError,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe(abc.ABC):
+    """What is trained, how, and on what: data, from which `build` makes an experiment.
+
+    Change a field with `dataclasses.replace`; a misspelt one is an error.
+
+    Attributes:
+        preset: the table that the fields were taken from.
+        recurrent_cell: `"irnn"`, the paper's, or `"gru"`.
+        units: its hidden units.
+        recurrent_scale: `W_rec` of an IRNN starts as this multiple of the identity.
+        glimpse_size: `(N, M)`, rows and columns.
+        window_update, initial_window, initial_sigma: see `ratm_tf.RATMCell`.
+        box, box_scale: see `ratm_tf.Tracker`.
+        frame_size: `(H, W)` of the frames, in pixels.
+        losses: by output, `"absolute"`, `"squared"`, `"pixels"`, `"localization"` or
+            `"relative"`: the mean error of Keras, or a loss of `ratm_tf.objectives`.
+        loss_weights: by output.
+        reduction: of the losses over a batch, as Keras names it.
+        optimizer: `"sgd"` or `"adam"`.
+        learning_rate: at first; with `decay` `"cosine"` it falls to 0 over all steps,
+            with `"constant"` it stays.
+        momentum: of SGD.
+        clipnorm: the largest norm of all gradients together.
+        batch_size: sequences per step.
+        steps: training steps.
+        steps_per_epoch: steps between checkpoints.
+        steps_per_execution: steps between two of Python's, see `keras.Model.compile`.
+        train_frames: frames of a sequence in training.
+        test_frames: frames of a sequence in tests; None for whole sequences.
+        test_sequences: how many there are; None for all there are.
+        patience: epochs without a better IoU on validation data, before training
+            stops and the best weights are taken; None takes the last ones.
+        sources: where a field's value is from: by field, the paper's section, the
+            authors' code, or ours. Fields that are not there are ours.
+    """
+
+    preset: str
+    recurrent_cell: str
+    units: int
+    recurrent_scale: float = 1.0
+    glimpse_size: tuple[int, int]
+    window_update: str = "absolute"
+    initial_window: str = "learned"
+    initial_sigma: float = 1.0
+    box: str = "extent"
+    box_scale: float = 1.0
+    frame_size: tuple[int, int]
+    losses: collections.abc.Mapping[str, str]
+    loss_weights: collections.abc.Mapping[str, float]
+    reduction: str = "sum_over_batch_size"
+    optimizer: str
+    learning_rate: float
+    decay: str = "constant"
+    momentum: float = 0.0
+    clipnorm: float
+    batch_size: int
+    steps: int
+    steps_per_epoch: int = 100
+    steps_per_execution: int = 1
+    train_frames: int
+    test_frames: int | None
+    test_sequences: int | None
+    patience: int | None = None
+    sources: collections.abc.Mapping[str, str] = dataclasses.field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    @abc.abstractmethod
+    def build(self, *, seed=0, implementation="auto"):
+        """Makes everything that a training needs.
+
+        Args:
+            seed: integer, of the sequences; that of the weights is Keras's.
+            implementation: see `ratm_tf.gaussian_glimpse`.
+
+        Returns:
+            An `Experiment`.
+        """
+
+    @abc.abstractmethod
+    def test_data(self, *, seed=0):
+        """The test sequences, batched, as `ratm_tf.datasets` has them."""
+
+    @property
+    @abc.abstractmethod
+    def spans(self):
+        """The `(first, last)` frames that tests measure; None for all of them."""
+
+    @property
+    @abc.abstractmethod
+    def choices(self):
+        """What the recipe was asked for, JSON values by name."""
+
+    def as_dict(self):
+        """The fields and their values, without their sources, for JSON."""
+        fields = dataclasses.asdict(self)
+        del fields["sources"]
+        return fields
+
+    def _tracker(
+        self, implementation, *, features=None, objectives=None, metrics=None, **cell
+    ):
+        """Builds and compiles the tracker.
+
+        Args:
+            implementation: see `ratm_tf.gaussian_glimpse`.
+            features: see `ratm_tf.RATMCell`.
+            objectives: see `ratm_tf.Tracker`.
+            metrics: dict of more metrics by output.
+            **cell: more arguments of `ratm_tf.RATMCell`.
+
+        Returns:
+            A `ratm_tf.Tracker` with fresh weights.
+        """
+        if self.recurrent_cell == "irnn":
+            regularizer = cell.get("kernel_regularizer")
+            recurrent_cell = IRNNCell(
+                self.units, self.recurrent_scale, kernel_regularizer=regularizer
+            )
+        else:
+            recurrent_cell = keras.layers.GRUCell(self.units)
+        tracker = Tracker(
+            RATMCell(
+                glimpse_size=self.glimpse_size,
+                recurrent_cell=recurrent_cell,
+                features=features,
+                window_update=self.window_update,
+                initial_window=self.initial_window,
+                initial_sigma=self.initial_sigma,
+                implementation=implementation,
+                **cell,
+            ),
+            objectives=objectives,
+            box_scale=self.box_scale,
+            box=self.box,
+        )
+        tracker.compile(
+            self._optimizer(),
+            {output: self._loss(name) for output, name in self.losses.items()},
+            loss_weights=dict(self.loss_weights),
+            weighted_metrics={"corner_boxes": MeanIoU(), "boxes": MeanIoU()}
+            | (metrics or {}),
+            # An epoch is a whole number of them.
+            steps_per_execution=math.gcd(
+                self.steps_per_execution, min(self.steps, self.steps_per_epoch)
+            ),
+        )
+        tracker.build({"frames": (None, None, *self.frame_size, 1)})
+        return tracker
+
+    def _optimizer(self):
+        rate = self.learning_rate
+        if self.decay == "cosine":
+            rate = keras.optimizers.schedules.CosineDecay(rate, self.steps)
+        if self.optimizer == "sgd":
+            return keras.optimizers.SGD(
+                rate, momentum=self.momentum, global_clipnorm=self.clipnorm
+            )
+        return keras.optimizers.Adam(rate, global_clipnorm=self.clipnorm)
+
+    def _loss(self, name):
+        options = {"reduction": self.reduction}
+        if name == "localization":
+            options["frame_size"] = self.frame_size
+        return _LOSSES[name](**options)
+
+
+def named(argument, name, choices):
+    """Looks a preset up, and says which there are if there is none of its name."""
+    if name not in choices:
+        raise ValueError(
+            f"Expected `{argument}` to be one of {sorted(choices)}. Received: {name!r}"
+        )
+    return choices[name]
+
+
+def from_table(recipe, preset, table, **changes):
+    """Makes a recipe of a preset's table.
+
+    Args:
+        recipe: a subclass of `Recipe`.
+        preset: the table's name.
+        table: dict of values by field, or of pairs of a value and where it is from.
+        **changes: fields with other values; these are the caller's.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        TypeError: if the recipe has no such field, or lacks one.
+    """
+    values, sources = {}, {}
+    for field, entry in table.items():
+        values[field] = entry
+        if isinstance(entry, From):
+            values[field], sources[field] = entry.value, entry.source
+    sources = {field: at for field, at in sources.items() if field not in changes}
+    return recipe(preset=preset, sources=sources, **values | changes)
+
+
+@dataclasses.dataclass(frozen=True)
+class From:
+    """A value and where it is from.
+
+    Attributes:
+        value: what a field is set to.
+        source: the paper's section, the authors' code, or why it is ours.
+    """
+
+    value: Any
+    source: str

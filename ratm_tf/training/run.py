@@ -1,0 +1,133 @@
+"""Trains and measures what a recipe makes."""
+
+import dataclasses
+import json
+import pathlib
+import statistics
+
+import keras
+
+from ratm_tf.training.evaluate import evaluate
+from ratm_tf.training.provenance import provenance
+from ratm_tf.training.train import train
+
+KTH_SUBJECTS = range(1, 26)
+
+
+def run_recipe(recipe, *, model_dir, seed=0, implementation="auto"):
+    """Trains a tracker by a recipe and measures it on the recipe's test sequences.
+
+    Writes to `model_dir` what `ratm_tf.train` does, and `metrics.json`: what is
+    returned. Called again after an interruption, it goes on from the last epoch.
+
+    Args:
+        recipe: a `ratm_tf.recipes.Recipe`.
+        model_dir: output folder, made if need be.
+        seed: integer, of the weights and the sequences.
+        implementation: see `ratm_tf.gaussian_glimpse`.
+
+    Returns:
+        Dict of JSON values: the recipe's `choices`, `seed`, the `steps` trained, the
+        IoUs by
+        `evaluate`'s names, the whole `recipe`, the `data` it found, and the `versions`
+        and the `git` commit that computed.
+
+    Raises:
+        ValueError: if `model_dir` holds another run.
+
+    Example:
+    >>> import tempfile
+    >>> recipe = ratm_tf.recipes.bouncing_balls(steps=1, test_sequences=10)
+    >>> recipe = dataclasses.replace(recipe, steps_per_execution=1)
+    >>> metrics = ratm_tf.training.run_recipe(recipe, model_dir=tempfile.mkdtemp())
+    Model: ...
+    >>> metrics["steps"], 0 < metrics["corner_iou_1_32"] < 1
+    (1, True)
+    """
+    keras.utils.set_random_seed(seed)
+    experiment = recipe.build(seed=seed, implementation=implementation)
+    tracker, test = experiment.tracker, experiment.test
+    fields = recipe.as_dict()
+    identity = {"seed": seed, "data": experiment.data} | fields
+    del identity["steps"]  # A longer run goes on where a shorter one ended.
+    train(
+        tracker,
+        experiment.sequences,
+        model_dir=model_dir,
+        run=identity,
+        steps=recipe.steps,
+        batch_size=recipe.batch_size,
+        steps_per_epoch=recipe.steps_per_epoch,
+        validation_data=experiment.validation,
+        patience=recipe.patience,
+        shown={name: values[:4] for name, values in next(iter(test)).items()},
+    )
+    print(f"Testing on {len(test):,} batches")
+    metrics = {
+        **recipe.choices,
+        "seed": seed,
+        "steps": int(tracker.optimizer.iterations),
+        **evaluate(tracker, test, recipe.spans),
+        "recipe": fields,
+        "data": experiment.data,
+        **provenance(),
+    }
+    _write(model_dir, metrics)
+    return metrics
+
+
+def run_all_subjects(recipe, *, model_dir, **options):
+    """Leaves each KTH subject out in turn, as section 6.3 does.
+
+    Each subject has a folder in `model_dir`, and `metrics.json` their averages: over
+    the frames of a subject, then over subjects. Subjects whose folder is finished, by
+    the same recipe, are not trained again.
+
+    Args:
+        recipe: a `ratm_tf.recipes.PeopleRecipe` of KTH.
+        model_dir: output folder, made if need be.
+        **options: see `run_recipe`.
+
+    Returns:
+        As `run_recipe` does, with the averages.
+
+    Raises:
+        ValueError: if a folder holds another run.
+    """
+    folds = []
+    for subject in KTH_SUBJECTS:
+        fold = dataclasses.replace(recipe, test_subject=subject)
+        folds.append(_fold(fold, pathlib.Path(model_dir), **options))
+    averages = {
+        name: statistics.mean(fold[name] for fold in folds)
+        for name in folds[0]
+        if "iou" in name
+    }
+    metrics = folds[0] | averages
+    metrics |= {"test_subject": "all", "recipe": recipe.as_dict()}
+    _write(model_dir, metrics)
+    return metrics
+
+
+def _fold(recipe, model_dir, seed=0, **options):
+    folder = model_dir / f"subject{recipe.test_subject:02d}"
+    finished = folder / "metrics.json"
+    if finished.exists():
+        metrics = json.loads(finished.read_text())
+        same = json.loads(json.dumps({"recipe": recipe.as_dict(), "seed": seed}))
+        found = {name: metrics.get(name) for name in same}
+        if found != same:
+            raise ValueError(
+                f"Expected {finished} to be of this recipe and seed, {same}. Received: "
+                f"{found}"
+            )
+        print(f"Subject {recipe.test_subject} is done: {finished}")
+        return metrics
+    metrics = run_recipe(recipe, model_dir=folder, seed=seed, **options)
+    keras.backend.clear_session()
+    return metrics
+
+
+def _write(model_dir, metrics):
+    path = pathlib.Path(model_dir) / "metrics.json"
+    path.write_text(json.dumps(metrics, indent=2) + "\n")

@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ratm_tf.datasets import bouncing_balls_sequences
+from ratm_tf.datasets.bouncing_balls.sequences import render
+
+
+def sequences(split="train", num_frames=8, num_sequences=6, **kwargs):
+    dataset = bouncing_balls_sequences(
+        split, num_frames=num_frames, num_sequences=num_sequences, **kwargs
+    )
+    return list(dataset.as_numpy_iterator())
+
+
+def assert_same(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name], name)
+
+
+def reference_frame(centers):
+    """A frame of balls, in the unit of the box and one pixel at a time."""
+    frame = np.zeros([20, 20])
+    for row in range(20):
+        for column in range(20):
+            point = (np.array([column, row]) + 0.5) / 20 * 10
+            for center in centers:
+                squared = ((point - center) ** 2).sum()
+                frame[row, column] += np.exp(-((squared / 1.2**2) ** 4))
+    return np.round(255 * np.minimum(frame, 1))
+
+
+def test_render_matches_reference():
+    rng = np.random.default_rng(0)
+    centers = rng.uniform(1, 9, [4, 2, 2])
+    centers[0, 1] = centers[0, 0] + 0.5  # overlapping
+    for num_balls in 1, 2:
+        frames = render(tf.constant(2 * centers[:, :num_balls], tf.float32))
+        assert frames.shape == (4, 20, 20, 1) and frames.dtype == tf.uint8
+        for frame, balls in zip(frames.numpy(), centers[:, :num_balls], strict=True):
+            np.testing.assert_allclose(frame[..., 0], reference_frame(balls), atol=1)
+
+
+def test_boxes_are_around_the_ball():
+    for element in sequences(num_frames=32):
+        assert element["frames"].dtype == np.uint8
+        assert element["frames"].shape == (32, 20, 20, 1)
+        assert element["boxes"].dtype == np.float32
+        boxes = element["boxes"]
+        np.testing.assert_allclose(boxes[:, 2:] - boxes[:, :2], 4.8, rtol=1e-5)
+        weights = element["frames"][..., 0] / element["frames"].sum(
+            axis=(1, 2, 3), keepdims=True
+        ).squeeze(-1)
+        x = (weights * np.arange(20)).sum(axis=(1, 2))
+        y = (weights * np.arange(20)[:, np.newaxis]).sum(axis=(1, 2))
+        centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+        np.testing.assert_allclose(centers, np.stack([x, y], axis=1), atol=0.1)
+
+
+def test_motion_has_the_published_constants():
+    boxes = np.stack(
+        [element["boxes"] for element in sequences(num_frames=2, num_sequences=500)]
+    )
+    centers = (boxes[..., :2] + boxes[..., 2:]) / 2
+    np.testing.assert_allclose(centers[:, 0].min(axis=0), 1.9, atol=0.2)
+    np.testing.assert_allclose(centers[:, 0].max(axis=0), 17.1, atol=0.2)
+    moves = np.linalg.norm(centers[:, 1] - centers[:, 0], axis=-1)
+    assert np.isclose(moves, 1.0, atol=1e-4).mean() > 0.9  # the others bounced
+
+
+def test_several_balls_share_a_frame_and_its_speed():
+    for element in sequences(num_frames=2, num_balls=3):
+        frames = element["frames"].astype(float)
+        (alone,) = sequences(num_frames=1, num_sequences=1)
+        ratio = frames[0].sum() / alone["frames"].sum()
+        np.testing.assert_allclose(ratio, 3, atol=0.2)
+        x, y = ((element["boxes"][0, :2] + element["boxes"][0, 2:]) / 2).round()
+        assert frames[0, int(y), int(x), 0] > 250
+        assert np.linalg.norm(np.diff(element["boxes"][:, :2], axis=0)) < 1.0
+
+
+def test_sequences_depend_on_seed_split_and_index_alone():
+    expected = sequences()
+    for ours, theirs in zip(sequences(), expected, strict=True):
+        assert_same(ours, theirs)
+    different = {element["boxes"].tobytes() for element in expected}
+    different |= {element["boxes"].tobytes() for element in sequences("test")}
+    different |= {element["boxes"].tobytes() for element in sequences(seed=1)}
+    assert len(different) == 3 * len(expected)
+
+
+def test_batches_and_workers_hold_the_same_sequences():
+    expected = sequences(num_balls=2)
+    batches = sequences(num_balls=2, batch_size=4)
+    assert [len(batch["boxes"]) for batch in batches] == [4, 2]
+    workers = sequences(num_balls=2, num_sequences=4)
+    workers += sequences(num_balls=2, num_sequences=2, start=4)
+    for name in ("frames", "boxes"):
+        stacked = np.stack([element[name] for element in expected])
+        np.testing.assert_array_equal(
+            np.concatenate([batch[name] for batch in batches]), stacked
+        )
+        np.testing.assert_array_equal(
+            np.stack([element[name] for element in workers]), stacked
+        )
+
+
+def test_short_sequences_are_the_beginning_of_long_ones():
+    for short, long in zip(sequences(), sequences(num_frames=32), strict=True):
+        np.testing.assert_array_equal(short["frames"], long["frames"][:8])
+        np.testing.assert_array_equal(short["boxes"], long["boxes"][:8])
+
+
+def test_cardinality_and_shapes_are_known():
+    endless = bouncing_balls_sequences("test", num_frames=2)
+    assert endless.cardinality() == tf.data.INFINITE_CARDINALITY
+    assert endless.element_spec == {
+        "frames": tf.TensorSpec([2, 20, 20, 1], tf.uint8),
+        "boxes": tf.TensorSpec([2, 4], tf.float32),
+    }
+    batches = bouncing_balls_sequences(
+        "test", num_frames=1, num_sequences=7, batch_size=2
+    )
+    assert batches.cardinality() == len(list(batches)) == 4
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("num_frames", 0, "`num_frames` to be an integer >= 1. Received: 0"),
+        ("num_sequences", -1, "`num_sequences` to be an integer >= 1. Received: -1"),
+        ("batch_size", 2.5, "`batch_size` to be an integer >= 1. Received: 2.5"),
+        ("start", -1, "`start` to be an integer >= 0. Received: -1"),
+        ("seed", "a", "`seed` to be an integer. Received: 'a'"),
+        ("num_balls", 0, "`num_balls` to be one of 1, 2, 3, 4, 5, 6. Received: 0"),
+        ("num_balls", 7, "`num_balls` to be one of 1, 2, 3, 4, 5, 6. Received: 7"),
+        ("split", "all", "`split` to be one of 'train', 'test'. Received: 'all'"),
+    ],
+)
+def test_bad_arguments(argument, value, message):
+    with pytest.raises(ValueError, match=message):
+        sequences(**{argument: value})

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+import ratm_tf
+from ratm_tf.datasets import kth_sequences
+from ratm_tf.datasets.kth.sequences import subjects_of
+from tests.datasets.kth.clips import DUMMY, block
+
+
+def test_whole_sequences_are_padded_and_masked():
+    data = kth_sequences("test", data_dir=DUMMY, test_subject=2, batch_size=2)
+    [example] = data
+    assert example["frames"].shape == (2, 4, 120, 160, 1)
+    np.testing.assert_array_equal(
+        example["mask"], [[True] * 4, [True, True, True, False]]
+    )
+    assert not example["frames"][1, 3].numpy().any()
+    np.testing.assert_array_equal(example["initial_box"], example["boxes"][:, 0])
+    np.testing.assert_allclose(example["boxes"][0, 0], [19.5, 29.5, 43.5, 89.5])
+    for name, value in {"subject": 2, "action": 5, "scenario": 3}.items():
+        np.testing.assert_array_equal(example[name], [value, value])
+    np.testing.assert_array_equal(example["sequence"], [1, 2])
+    *_, weights = ratm_tf.labelled(example)
+    np.testing.assert_array_equal(weights, example["mask"].numpy().astype(np.float32))
+    assert len(data) == 1
+
+
+def test_random_parts_repeat_themselves_and_stay_aligned():
+    options = dict(data_dir=DUMMY, test_subject=1, num_frames=3)
+    parts = list(kth_sequences("test", num_sequences=20, **options))
+    again = list(
+        kth_sequences("test", start=5, num_sequences=5, batch_size=5, **options)
+    )[0]
+    for name in parts[0]:
+        expected = [part[name].numpy() for part in parts[5:10]]
+        np.testing.assert_array_equal(again[name], expected)
+    starts = {(int(p["sequence"]), float(p["boxes"][0, 0])) for p in parts}
+    assert len(starts) == 4  # two sequences of four frames: two starts each
+    for part in parts:
+        blocks = [block(frame) for frame in part["frames"].numpy()]
+        np.testing.assert_allclose(part["boxes"], blocks, atol=1)
+    other = list(kth_sequences("test", num_sequences=20, seed=1, **options))
+    assert any(
+        (a["boxes"].numpy() != b["boxes"].numpy()).any()
+        for a, b in zip(parts, other, strict=True)
+    )
+    padded = next(
+        iter(kth_sequences("test", data_dir=DUMMY, test_subject=1, num_frames=6))
+    )
+    np.testing.assert_array_equal(padded["mask"], [True] * 4 + [False] * 2)
+    assert padded["frames"].shape == (6, 120, 160, 1)
+
+
+def test_splits_leave_one_subject_out():
+    for subject in (1, 25):
+        splits = [subjects_of(s, subject) for s in ("train", "validation", "test")]
+        assert sorted(sum(splits, ())) == list(range(1, 26))
+        assert splits[2] == (subject,) and len(splits[1]) == 1
+    drawn = {subjects_of("validation", 1, seed) for seed in range(20)}
+    assert len(drawn) > 5
+    with pytest.raises(ValueError, match="`test_subject` to be .*26"):
+        subjects_of("test", 26)
+    with pytest.raises(ValueError, match="`split` to be .*nothing"):
+        subjects_of("nothing", 1)
+    with pytest.raises(ValueError, match="`data_dir` to have sequences.*test split"):
+        kth_sequences("test", data_dir=DUMMY, test_subject=9)
+
+
+def test_an_unknown_action_is_named():
+    with pytest.raises(
+        ValueError, match="`actions` to be one of .*Received: 'swimming'"
+    ):
+        kth_sequences("test", data_dir=DUMMY, test_subject=1, actions=["swimming"])

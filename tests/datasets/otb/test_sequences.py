@@ -1,0 +1,73 @@
+import cv2
+import numpy as np
+import pytest
+
+from ratm_tf.datasets import otb_sequences
+
+SIZES = {"Runner": (40, 50), "Pair": (30, 20)}
+
+
+@pytest.fixture
+def data(tmp_path):
+    random = np.random.default_rng(0)
+    for name, size in SIZES.items():
+        (tmp_path / name / "img").mkdir(parents=True)
+        for number in (1, 2, 3):
+            frame = random.integers(0, 256, [*size, 3], np.uint8)
+            cv2.imwrite(str(tmp_path / name / "img" / f"{number:04d}.png"), frame)
+    (tmp_path / "Runner" / "groundtruth_rect.txt").write_text(
+        "1,2,3,4\r\n2,2,3,4\n3,2,3,4"
+    )
+    for target, x in (("", 5), (".1", 5), (".2", 7)):
+        rows = "".join(f"{x}\t6\t7  8\n" for _ in range(3))
+        (tmp_path / "Pair" / f"groundtruth_rect{target}.txt").write_text(rows)
+    return tmp_path
+
+
+def test_sequences_and_targets(data):
+    examples = {e["name"].numpy().decode(): e for e in otb_sequences(data)}
+    assert list(examples) == ["Pair.1", "Pair.2", "Runner"]
+    runner = examples["Runner"]
+    assert runner["frames"].shape == (3, 40, 50, 1)
+    np.testing.assert_array_equal(
+        runner["boxes"], [[x - 0.5, 0.5, x + 2.5, 4.5] for x in range(3)]
+    )
+    np.testing.assert_array_equal(
+        examples["Pair.2"]["initial_box"], [5.5, 4.5, 12.5, 12.5]
+    )
+    for number in (1, 2, 3):
+        path = data / "Runner" / "img" / f"{number:04d}.png"
+        np.testing.assert_array_equal(
+            runner["frames"][number - 1, ..., 0], cv2.imread(str(path), 0)
+        )
+    [pair] = otb_sequences(data, names=["Pair.2"], channels=3)
+    np.testing.assert_array_equal(
+        pair["frames"][0],
+        cv2.imread(str(data / "Pair" / "img" / "0001.png"))[..., ::-1],
+    )
+    assert len(otb_sequences(data).batch(1)) == 3
+
+
+def test_boxes_that_begin_later(data):
+    (data / "Runner").rename(data / "David")
+    paths = [data / "David" / "img" / f"{n:04d}.png" for n in range(1, 302)]
+    image = paths[0].read_bytes()
+    for path in paths:
+        path.write_bytes(image)
+    cv2.imwrite(str(paths[299]), np.full([40, 50, 3], 7, np.uint8))
+    (data / "David" / "groundtruth_rect.txt").write_text("1 2 3 4\n1 2 3 4")
+    [david] = otb_sequences(data, names=["David"])
+    assert (david["frames"][0].numpy() == 7).all() and len(david["frames"]) == 2
+
+
+def test_faults_are_named(data):
+    boxes = data / "Runner" / "groundtruth_rect.txt"
+    boxes.write_text("1,2,3,4\n" * 4)
+    with pytest.raises(Exception, match=f"{boxes}:4: .*4 boxes.*Received: 3"):
+        list(otb_sequences(data, names=["Runner"]))
+    with pytest.raises(
+        FileNotFoundError, match="Nobody/groundtruth_rect.txt, which is missing"
+    ):
+        otb_sequences(data, names=["Nobody"])
+    with pytest.raises(ValueError, match="`channels` to be one of 1, 3. Received: 2"):
+        otb_sequences(data, channels=2)

@@ -1,0 +1,158 @@
+import json
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+import ratm_tf
+from ratm_tf.boxes import iou
+from ratm_tf.datasets import (
+    bouncing_balls_sequences,
+    moving_mnist_sequences,
+    people_sequences,
+    tracker_inputs,
+)
+from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
+from ratm_tf.pretrained import PRESETS
+
+DATASETS = pathlib.Path(ratm_tf.datasets.__file__).parent
+# What the files predicted when they were saved.
+PREDICTIONS = json.loads(
+    pathlib.Path(__file__).with_name("predictions.json").read_text()
+)
+FRAME_SIZES = {
+    "bouncing_balls": (20, 20),
+    "bouncing_balls_last": (20, 20),
+    "moving_mnist": (100, 100),
+    "moving_mnist_two_digits": (100, 100),
+    "people": (120, 160),
+}
+
+
+def drawn_videos(height, width, num_frames=12):
+    """A soft disc that crosses the frame, and the same upside down."""
+    rows, columns = np.mgrid[:height, :width]
+    times = np.arange(num_frames)
+    places = zip(
+        width * (0.3 + 0.03 * times), height * (0.6 - 0.02 * times), strict=True
+    )
+    radius = height / 8
+    video = [
+        255 * np.exp(-((((columns - x) ** 2 + (rows - y) ** 2) / radius**2) ** 2))
+        for x, y in places
+    ]
+    video = np.stack(video).astype(np.uint8)[..., None]
+    return np.stack([video, video[:, ::-1]])
+
+
+@pytest.mark.parametrize("name", FRAME_SIZES)
+def test_saved_trackers_predict_what_they_did(name):
+    height, width = FRAME_SIZES[name]
+    tracker = keras.saving.load_model(PRESETS[name].path, compile=False)
+    inputs = {"frames": drawn_videos(height, width)}
+    if tracker.starts_on_target:
+        radius, x = height / 8, 0.3 * width
+        inputs["initial_box"] = np.float32(
+            [
+                [x - radius, y - radius, x + radius, y + radius]
+                for y in (0.6 * height, 0.4 * height - 1)
+            ]
+        )
+    outputs = tracker.predict(inputs, verbose=0)
+    expected = PREDICTIONS[name]
+    for output in ("boxes", "corner_boxes"):
+        np.testing.assert_allclose(
+            outputs[output][:, [1, 5, 11]], expected[output], atol=0.02
+        )
+    means = outputs["glimpses"][:, [1, 5, 11]].mean(axis=(2, 3, 4))
+    np.testing.assert_allclose(means, expected["glimpse_mean"], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["mnist_cnn", "human_cnn"])
+def test_saved_classifiers_predict_what_they_did(name):
+    model = keras.saving.load_model(PRESETS[name].path, compile=False)
+    glimpses = drawn_videos(28, 28, num_frames=1)[:, 0] / np.float32(255)
+    found = model.predict(glimpses, verbose=0)
+    np.testing.assert_allclose(found, PREDICTIONS[name], atol=1e-4)
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+def test_the_table_says_what_there_is(preset):
+    assert preset.size < 2 * 2**20
+    program, *flags = preset.command.split()
+    text = (DATASETS.parents[1] / "experiments" / program).read_text()
+    assert all(flag.startswith("--") for flag in flags) and "app.run" in text
+    assert preset.figures and preset.follows and preset.differs and preset.data
+    files = {path.stem for path in DATASETS.parent.glob("pretrained/*.keras")}
+    assert files == set(PRESETS)
+
+
+def test_bouncing_balls_pass_the_paper():
+    """Table 1 has 66.86 over all frames; they go on for ten times as many."""
+    test = bouncing_balls_sequences(
+        "test", num_frames=300, batch_size=100, num_sequences=100
+    )
+    tracker = ratm_tf.load_pretrained("bouncing_balls")
+    metrics = ratm_tf.evaluate(tracker, test, [(1, 32), (1, 300)], verbose=0)
+    assert metrics["corner_iou_1_32"] > 0.87
+    assert metrics["corner_iou_1_300"] > 0.9
+
+
+def test_bouncing_balls_with_a_penalty_on_the_last_frame_pass_the_paper():
+    """Table 1 has 69.15 on the last frame, and 54.65 over all."""
+    test = bouncing_balls_sequences(
+        "test", num_frames=32, batch_size=100, num_sequences=300
+    )
+    tracker = ratm_tf.load_pretrained("bouncing_balls_last")
+    metrics = ratm_tf.evaluate(tracker, test, [(1, 32), (32, 32)], verbose=0)
+    assert metrics["corner_iou_32_32"] > 0.9
+    assert metrics["corner_iou_1_32"] > 0.55
+
+
+@pytest.mark.parametrize(
+    ("name", "num_digits", "least"),
+    [("moving_mnist", 1, 0.75), ("moving_mnist_two_digits", 2, 0.69)],
+)
+def test_moving_mnist_passes_the_paper(name, num_digits, least):
+    """Table 1 has 63.53 over 30 frames, and 51.62 with two digits."""
+    test = moving_mnist_sequences(
+        "test",
+        num_frames=30,
+        num_digits=num_digits,
+        batch_size=50,
+        num_sequences=200,
+        mnist_path=SAMPLE_PATH,
+    )
+    tracker = ratm_tf.load_pretrained(name)
+    metrics = ratm_tf.evaluate(tracker, test, [(1, 30)], verbose=0)
+    assert metrics["corner_iou_1_30"] > least
+
+
+def test_people_tracks_drawn_ones_at_any_scale():
+    """Table 1 has 55.03 on KTH; these people are none that it was trained on."""
+    drawn = DATASETS / "people" / "dummy_data" / "PennFudanPed"
+    test = people_sequences(
+        "test", num_frames=30, batch_size=40, num_sequences=40, pennfudan_path=drawn
+    )
+    example = next(iter(test))
+    tracker = ratm_tf.load_pretrained("people")
+    outputs = tracker.predict_on_batch(tracker_inputs(example))
+    values = iou(example["detected_boxes"], outputs["corner_boxes"]).numpy()
+    mask = example["mask"].numpy()
+    assert values[mask].mean() > 0.65
+
+    # In a frame twice as high and wide, people are half as large for the tracker.
+    margin = [[0, 0], [0, 0], [60, 60], [80, 80], [0, 0]]
+    shift = np.float32([80, 60, 80, 60])
+    padded = {
+        "frames": np.pad(example["frames"], margin, mode="edge"),
+        "initial_box": example["initial_box"] + shift,
+    }
+    boxes = tracker.predict_on_batch(padded)["corner_boxes"] - shift
+    assert iou(example["detected_boxes"], boxes).numpy()[mask].mean() > 0.65
+
+
+def test_unknown_name_lists_the_known_ones():
+    with pytest.raises(ValueError, match="mnist_cnn.*moving_mnist.*nobody"):
+        ratm_tf.load_pretrained("nobody")

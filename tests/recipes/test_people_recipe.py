@@ -1,0 +1,130 @@
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+import ratm_tf
+from ratm_tf import recipes
+from ratm_tf.objectives import WeightPenalty
+
+DATASETS = pathlib.Path(ratm_tf.__file__).parent / "datasets"
+DRAWN = str(DATASETS / "people" / "dummy_data" / "PennFudanPed")
+
+# Section 6.3 of the paper and the authors' code.
+PAPER = {
+    "recurrent_cell": "irnn",
+    "units": 32,
+    "glimpse_size": (28, 28),
+    "features": "human_cnn",
+    "finetune": False,
+    "window_update": "residual",
+    "initial_window": "given",
+    "box_scale": 1.5,
+    "frame_size": (120, 160),
+    "losses": {"features": "squared"},
+    "weight_penalty": 0.2,
+    "optimizer": "sgd",
+    "learning_rate": 0.001,
+    "decay": "constant",
+    "momentum": 0.0,
+    "clipnorm": 1.0,
+    "batch_size": 16,
+    "train_frames": 30,
+    "first_frames": 5,
+    "steps_per_frame": 160,
+}
+
+
+def test_the_papers_constants():
+    recipe = recipes.people("kth", "paper", test_subject=7)
+    found = {name: getattr(recipe, name) for name in PAPER}
+    assert found == PAPER
+    assert recipe.test_frames is None and recipe.test_sequences is None
+    assert recipe.choices == {
+        "dataset": "kth",
+        "test_subject": 7,
+        "preset": "paper",
+        "finetune": False,
+    }
+
+
+@pytest.fixture(scope="module")
+def paper():
+    keras.utils.set_random_seed(0)
+    recipe = recipes.people(
+        preset="paper",
+        pennfudan_path=DRAWN,
+        train_sequences=6,
+        validation_sequences=4,
+        test_sequences=2,
+        first_frames=3,
+        steps_per_frame=2,
+        train_frames=5,
+        batch_size=2,
+    )
+    return recipe.build()
+
+
+def test_the_cell_sees_features_and_the_objective_compares_them(paper):
+    tracker = paper.tracker
+    assert tracker.box_scale == 1.5 and tracker.starts_on_target
+    assert tracker.cell.features.output_shape == (None, 7, 7, 64)
+    assert tracker.objectives["features"].output_shape == (None, 256)
+    assert not tracker.cell.features.trainable
+    cnn = ratm_tf.load_pretrained("human_cnn")
+    glimpses = np.random.default_rng(0).random([2, 28, 28, 1], np.float32)
+    scaled = ratm_tf.features.convolutional_features(cnn)(glimpses) * 74.0
+    np.testing.assert_allclose(tracker.cell.features(glimpses), scaled, rtol=1e-5)
+    for part in (tracker.cell.recurrent_cell, tracker.cell.window):
+        regularizer = part.kernel_regularizer
+        assert isinstance(regularizer, WeightPenalty) and regularizer.factor == 0.2
+        assert 0 < np.abs(part.kernel).max() < 0.01  # they start small
+
+
+def test_the_loss_is_of_features_and_weights(paper):
+    tracker = paper.tracker
+    batch = paper.sequences(0).take(1)
+    inputs, labels, weights = next(iter(batch))
+    objective = tracker.objectives["features"]
+    seen = tracker.predict_on_batch(inputs)["glimpses"]
+    true = tracker.read(inputs["frames"], labels["boxes"]).numpy()
+
+    def judged(glimpses):
+        return np.stack([objective.predict_on_batch(each) for each in glimpses])
+
+    error = np.mean((judged(seen) - judged(true)) ** 2, axis=-1)
+    penalty = 0.2 * sum(
+        np.mean(np.square(part.kernel.numpy()))
+        for part in (tracker.cell.recurrent_cell, tracker.cell.window)
+    )
+    expected = np.mean(error * weights.numpy()) + penalty
+    loss = tracker.evaluate(batch, verbose=0)
+    assert loss[0] == pytest.approx(expected, rel=1e-3)
+
+
+def test_sequences_grow(paper):
+    lengths = [batch[0]["frames"].shape[1] for batch in paper.sequences(0).take(6)]
+    assert lengths == [3, 3, 4, 4, 5, 5]
+
+
+def test_validation_is_not_trained_on(paper):
+    seen = {
+        frames.numpy().tobytes()
+        for inputs, *_ in paper.sequences(0).take(20)
+        for frames in inputs["frames"][:, 0]
+    }
+    validation = [
+        frames for inputs, *_ in paper.validation for frames in inputs["frames"]
+    ]
+    assert len(validation) == 4
+    assert not any(
+        frame.numpy().tobytes() in seen for frames in validation for frame in frames
+    )
+
+
+def test_finetuning_trains_what_the_cell_sees_alone():
+    recipe = recipes.people(preset="paper", pennfudan_path=DRAWN, finetune=True)
+    tracker = recipe._people_tracker("auto")
+    assert tracker.cell.features.trainable
+    assert not tracker.objectives["features"].trainable

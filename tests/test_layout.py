@@ -1,0 +1,169 @@
+"""The house: every test lies where its module does, and no name hides another."""
+
+import importlib
+import pathlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import ratm_tf
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGE = ROOT / "ratm_tf"
+TESTS = ROOT / "tests"
+# Of the project as a whole, not of a module.
+PROJECT_TESTS = {
+    "test_bazel",
+    "test_compose",
+    "test_conformance",
+    "test_install",
+    "test_layout",
+    "test_readme",
+}
+# Modules that the tests of another use throughout, and tables.
+TESTED_ELSEWHERE = {
+    "cli/classifier",  # by the programs, as all of cli
+    "cli/run",
+    "cli/tracker",
+    "cli/training",
+    "cli/video",
+    "recipes/experiment",  # by the recipes that make it
+    "pretrained/presets",  # by load_pretrained
+}
+
+
+def modules():
+    """Paths of the package's modules, without those that only list names."""
+    for path in PACKAGE.rglob("*.py"):
+        if path.name != "__init__.py":
+            yield str(path.relative_to(PACKAGE).with_suffix(""))
+
+
+def test_tests_lie_where_their_modules_do():
+    known = set(modules())
+    for path in TESTS.rglob("test_*.py"):
+        folder = path.parent.relative_to(TESTS)
+        name = path.stem.removeprefix("test_")
+        if folder.parts[:1] == ("experiments",):
+            assert (ROOT / "experiments" / f"{name}.py").exists(), path
+        elif folder == pathlib.Path() and path.stem in PROJECT_TESTS:
+            continue
+        elif name == (folder.name or "ratm_tf"):  # of a package itself
+            assert (PACKAGE / folder / "__init__.py").exists(), path
+        else:
+            assert str(folder / name) in known, path
+
+
+def test_modules_have_tests_where_they_lie():
+    missing = [
+        module
+        for module in modules()
+        if module not in TESTED_ELSEWHERE
+        and not (TESTS / module).with_name(f"test_{module.split('/')[-1]}.py").exists()
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    "package", sorted({path.parent for path in PACKAGE.rglob("__init__.py")}), ids=str
+)
+def test_no_name_hides_a_module(package):
+    name = ".".join(package.relative_to(ROOT).parts)
+    imported = importlib.import_module(name)
+    for module in pkgutil.iter_modules([str(package)]):
+        if module.name.startswith("_"):
+            continue
+        full = f"{name}.{module.name}"
+        importlib.import_module(full)
+        assert getattr(imported, module.name).__name__ == full
+
+
+def run(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_importing_the_package_loads_nothing():
+    heavy = "tensorflow keras cv2 h5py tensorflow_datasets numpy".split()
+    code = f"import ratm_tf, sys; print([m for m in {heavy} if m in sys.modules])"
+    assert run(code).strip() == "[]"
+
+
+def test_every_public_name_is_there():
+    for name in ratm_tf.__all__:
+        assert getattr(ratm_tf, name) is not None
+    assert set(ratm_tf.__all__) <= set(dir(ratm_tf))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        ratm_tf.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("broken", ["cv2", "tensorflow_datasets", "tensorflow_serving"])
+def test_what_is_broken_breaks_only_what_needs_it(broken):
+    """Of a broken library, the rest of the package sees nothing."""
+    code = f"""
+import sys
+sys.modules[{broken!r}] = None
+import numpy as np
+import ratm_tf
+tracker = ratm_tf.load_pretrained("bouncing_balls")
+online = ratm_tf.OnlineTracker(tracker)
+online.init(np.zeros([20, 20], np.uint8))
+frames = next(iter(ratm_tf.datasets.bouncing_balls_sequences("test", num_frames=2)))
+print(tracker.predict({{"frames": frames["frames"][None]}}, verbose=0)["boxes"].shape)
+"""
+    assert run(code).strip().endswith("(1, 2, 4)")
+
+
+def test_without_opencv_pictures_say_what_to_install():
+    code = """
+import sys
+sys.modules["cv2"] = None
+import ratm_tf
+try:
+    ratm_tf.visualize.save_image
+except ImportError as error:
+    print(error)
+"""
+    assert "pip install opencv-python-headless" in run(code)
+
+
+@pytest.mark.parametrize("first", ["keras", "ratm_tf"])
+def test_keras_loads_trackers_once_the_package_is_there(first):
+    """The classes are registered, in whatever order things are imported and used."""
+    path = PACKAGE / "pretrained" / "moving_mnist.keras"
+    code = f"""
+import {first}
+import keras, ratm_tf
+{"ratm_tf.Tracker" if first == "ratm_tf" else ""}
+print(type(keras.saving.load_model({str(path)!r})).__name__)
+"""
+    assert run(code).strip().endswith("Tracker")
+
+
+PROGRAMS = sorted(
+    path.stem
+    for path in (ROOT / "experiments").glob("*.py")
+    if "absl" in path.read_text() and not path.stem.startswith("benchmark")
+)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help_needs_no_tensorflow(program):
+    path = ROOT / "experiments" / f"{program}.py"
+    code = f"""
+import runpy, sys
+for name in ("tensorflow", "keras", "cv2"):
+    sys.modules[name] = None
+sys.argv = [{str(path)!r}, "--help"]
+try:
+    runpy.run_path({str(path)!r}, run_name="__main__")
+except SystemExit:
+    pass
+"""
+    printed = run(code)
+    assert "flags:" in printed and path.read_text().split('"""')[1].split(".")[0] in (
+        printed
+    )
