@@ -28,7 +28,8 @@ def random_parts(examples, *, num_frames, num_sequences=None, start=0, seed=0):
         `initial_box` is the part's first box.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of its range, or no example has a frame to
+            begin with.
 
     Example:
     >>> from ratm_tf.datasets.parts import random_parts
@@ -38,8 +39,18 @@ def random_parts(examples, *, num_frames, num_sequences=None, start=0, seed=0):
     (TensorShape([5, 20, 30, 1]), np.True_)
     """
     num_frames = integer("num_frames", num_frames, at_least=1)
+    seed = integer("seed", seed)
+    indices = sequence_indices(start, num_sequences)
+    if not examples:
+        raise ValueError("Expected `examples` to be of one at least. Received: none")
     lengths = np.array([len(example["frames"]) for example in examples])
     masks = [e.get("mask", np.ones(len(e["frames"]), bool)) for e in examples]
+    for number, mask in enumerate(masks):
+        if not np.any(mask):
+            raise ValueError(
+                f"Expected `examples[{number}]` to have a frame that is not padding. "
+                f"Received: {len(mask)} frames"
+            )
     # Padding of the sequences themselves is no place to start.
     ends = np.array([np.flatnonzero(mask)[-1] + 1 for mask in masks])
     offsets = tf.constant(np.cumsum(lengths) - lengths)
@@ -70,5 +81,4 @@ def random_parts(examples, *, num_frames, num_sequences=None, start=0, seed=0):
         drawn["initial_box"] = drawn["boxes"][0]
         return drawn
 
-    indices = sequence_indices(start, num_sequences)
     return indices.map(part, num_parallel_calls=tf.data.AUTOTUNE)

@@ -6,7 +6,7 @@ import re
 import cv2
 import numpy as np
 
-from ratm_tf.datasets.arguments import one_of
+from ratm_tf.datasets.arguments import integer, one_of
 
 _SHARES = {"train": (0.0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1.0)}
 
@@ -35,6 +35,7 @@ def load_people_patches(split, path, seed=0):
         ValueError: `split` is unknown, or a file is no image of 64x128 pixels.
     """
     one_of("split", split, tuple(_SHARES))
+    seed = integer("seed", seed, at_least=0)
     patches, labels = [], []
     for label, kind in enumerate(("negative", "positive")):
         folder = pathlib.Path(path) / kind

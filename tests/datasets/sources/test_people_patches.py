@@ -53,6 +53,8 @@ def test_crops_are_tight():
 def test_wrong_folders(tmp_path):
     with pytest.raises(ValueError, match="`split` to be one of .* Received: 'all'"):
         load_people_patches("all", tmp_path)
+    with pytest.raises(ValueError, match="`seed` to be .* >= 0. Received: -1"):
+        load_people_patches("train", tmp_path, seed=-1)
     with pytest.raises(FileNotFoundError, match="`path` to hold images in `negative`"):
         load_people_patches("train", tmp_path)
     (tmp_path / "negative").mkdir()
