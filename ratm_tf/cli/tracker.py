@@ -9,9 +9,9 @@ def load_tracker():
     """Loads the tracker that the flag names, built and not compiled."""
     import keras
 
-    import ratm_tf
+    from ratm_tf.pretrained import load_pretrained
 
     kind, _, name = MODEL.value.partition(":")
     if kind == "pretrained":
-        return ratm_tf.load_pretrained(name)
+        return load_pretrained(name)
     return keras.saving.load_model(MODEL.value, compile=False)
