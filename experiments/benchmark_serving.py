@@ -25,20 +25,20 @@ import sys
 import tempfile
 import time
 
-import cv2
 import numpy as np
-import trained
 from absl import app, flags
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
 import ratm_tf
 from ratm_tf import serving
 from ratm_tf.attention import library
+from ratm_tf.cli import tracker
+from ratm_tf.opencv import cv2
 
 SIGNATURES = ("track", "track_encoded", "step", "step_encoded")
 PROTOCOLS = ("in process", "gRPC", "REST")
 
-flags.adopt_module_key_flags(trained)
+flags.adopt_module_key_flags(tracker)
 flags.FLAGS.set_default("model", "pretrained:moving_mnist")
 _OPS = flags.DEFINE_multi_enum("ops", ["tf", "fused"], ["tf", "fused"], "Flavours.")
 _SIGNATURES = flags.DEFINE_multi_enum(
@@ -57,12 +57,12 @@ _JSON = flags.DEFINE_string("json", None, "File to write the figures to.")
 
 def main(_):
     """Prints the table; progress goes to standard error."""
-    tracker = trained.load_tracker()
+    exported = tracker.load_tracker()
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         callers = {}
         for ops in _OPS.value:
-            ratm_tf.export_saved_model(tracker, folder / ops, ops=ops)
+            ratm_tf.export_saved_model(exported, folder / ops, ops=ops)
             addresses = stack.enter_context(served(folder / ops))
             callers[ops] = {
                 "in process": in_process(folder / ops),

@@ -6,13 +6,13 @@ writes serving/digits/1, and 2 the next time, with the signatures that `ratm_tf.
 describes, and the files that configure a server.
 """
 
-import trained
+import sys
+
 from absl import app, flags
 
-import ratm_tf
-from ratm_tf.export.configuration import write_configuration
+from ratm_tf.cli import tracker
 
-flags.adopt_module_key_flags(trained)
+flags.adopt_module_key_flags(tracker)
 flags.mark_flag_as_required("model")
 _OUTPUT = flags.DEFINE_string(
     "output", None, "The model's folder; its name is the served one.", required=True
@@ -34,11 +34,20 @@ _DTYPE = flags.DEFINE_enum(
 
 def main(_):
     """Prints the folder it wrote."""
-    tracker = trained.load_tracker()
-    folder = ratm_tf.export_saved_model(
-        tracker, _OUTPUT.value, _OPS.value, _VERSION.value, _DTYPE.value
-    )
-    write_configuration(_OUTPUT.value)
+    import ratm_tf
+    from ratm_tf.export.configuration import write_configuration
+
+    try:
+        folder = ratm_tf.export_saved_model(
+            tracker.load_tracker(),
+            _OUTPUT.value,
+            _OPS.value,
+            _VERSION.value,
+            _DTYPE.value,
+        )
+        write_configuration(_OUTPUT.value)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        sys.exit(f"Error: {error}")
     print(folder)
 
 

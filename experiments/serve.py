@@ -10,12 +10,12 @@ the requests under way.
 
 import gc
 import signal
+import sys
 import threading
 
 from absl import app, flags, logging
 
 from ratm_tf import serving
-from ratm_tf.attention import library
 
 _MODEL = flags.DEFINE_string(
     "model",
@@ -26,8 +26,9 @@ _MODEL = flags.DEFINE_string(
 _HOST = flags.DEFINE_string(
     "host", "127.0.0.1", "Address to listen on; 0.0.0.0 for all of the machine's."
 )
-_GRPC_PORT = flags.DEFINE_integer("grpc_port", 8500, "TCP port; 0 chooses a free one.")
-_REST_PORT = flags.DEFINE_integer("rest_port", 8501, "TCP port; 0 chooses a free one.")
+_PORT = {"help": "TCP port; 0 chooses a free one.", "lower_bound": 0}
+_GRPC_PORT = flags.DEFINE_integer("grpc_port", 8500, **_PORT, upper_bound=65535)
+_REST_PORT = flags.DEFINE_integer("rest_port", 8501, **_PORT, upper_bound=65535)
 _BATCHING = flags.DEFINE_string(
     "batching_parameters_file",
     None,
@@ -35,12 +36,31 @@ _BATCHING = flags.DEFINE_string(
     "format (default: each runs alone).",
 )
 _MAX_REQUEST = flags.DEFINE_integer(
-    "max_request_mebibytes", 64, "Larger requests are refused.", lower_bound=1
+    "max_request_mebibytes",
+    64,
+    "Larger requests, tensors and answers are refused.",
+    lower_bound=1,
+)
+_WORKERS = flags.DEFINE_integer(
+    "workers",
+    64,
+    "How many requests run at a time on each port; others wait.",
+    lower_bound=1,
 )
 
 
 def main(_):
     """Serves until it is interrupted."""
+    try:
+        serve()
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f"Error: {error}")
+
+
+def serve():
+    """Serves, and says where."""
+    from ratm_tf.attention import library
+
     logging.set_verbosity(logging.INFO)
     library.unavailable_reason()  # Exports with the fused op need it loaded.
     batching = None
@@ -55,6 +75,7 @@ def main(_):
         _HOST.value,
         _GRPC_PORT.value,
         _REST_PORT.value,
+        workers=_WORKERS.value,
         max_bytes=_MAX_REQUEST.value * 2**20,
     ) as server:
         print(

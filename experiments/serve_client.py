@@ -10,12 +10,12 @@ line of JSON for each frame, with the box (x1, y1, x2, y2) in pixels.
 
 import sys
 
-import cv2
-import video
 from absl import app, flags
 
 from ratm_tf import serving
+from ratm_tf.cli import video
 
+flags.adopt_module_key_flags(video)
 _GRPC = flags.DEFINE_string("grpc", None, "host:port of the server's gRPC port.")
 _REST = flags.DEFINE_string("rest", None, "host:port of the server's REST port.")
 flags.mark_flags_as_mutual_exclusive(["grpc", "rest"], required=True)
@@ -24,7 +24,9 @@ _STREAM = flags.DEFINE_boolean("stream", False, "Send files frame by frame, too.
 _IMAGE_FORMAT = flags.DEFINE_enum(
     "image_format", "jpg", ["jpg", "png"], "How frames travel; PNG loses nothing."
 )
-_TIMEOUT = flags.DEFINE_float("timeout", 30.0, "Seconds to wait for an answer.")
+_TIMEOUT = flags.DEFINE_float(
+    "timeout", 30.0, "Seconds for each call, repetitions included."
+)
 _ATTEMPTS = flags.DEFINE_integer(
     "attempts", 5, "How often to try.", lower_bound=1, upper_bound=5
 )
@@ -32,19 +34,20 @@ _ATTEMPTS = flags.DEFINE_integer(
 
 def main(_):
     """Prints the boxes, and draws them where the flags say."""
-    address = _GRPC.value or _REST.value
-    make_client = serving.GrpcClient if _GRPC.value else serving.RestClient
-    client = make_client(address, _MODEL.value, _TIMEOUT.value, _ATTEMPTS.value)
-    tracker = serving.RemoteTracker(client)
-    box = video.initial_box()
-    if box is not None:
-        # OpenCV counts from the edge of the first pixel.
-        x, y, w, h = box
-        box = x - 0.5, y - 0.5, x + w - 0.5, y + h - 0.5
-    track = stream if video.is_camera() or _STREAM.value else at_once
+    from ratm_tf.boxes import xyxy_from_xywh
+
     try:
-        video.report(track(tracker, box))
-    except (serving.ServingError, ValueError) as error:
+        make_client = serving.GrpcClient if _GRPC.value else serving.RestClient
+        address = _GRPC.value or _REST.value
+        box = video.initial_box()
+        if box is not None:
+            box = xyxy_from_xywh(box)
+        track = stream if video.is_camera() or _STREAM.value else at_once
+        with make_client(
+            address, _MODEL.value, _TIMEOUT.value, _ATTEMPTS.value
+        ) as client:
+            video.report(track(serving.RemoteTracker(client), box))
+    except (ImportError, RuntimeError, ValueError) as error:
         sys.exit(f"Error: {error}")
 
 
@@ -64,6 +67,8 @@ def stream(tracker, box):
 
 def encoded(frame):
     """The frame as an image file."""
+    from ratm_tf.opencv import cv2
+
     return cv2.imencode(f".{_IMAGE_FORMAT.value}", frame)[1].tobytes()
 
 

@@ -34,7 +34,14 @@ __all__ = sorted(_HOMES)
 def __getattr__(name):
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    try:
+        module = importlib.import_module(f".{_HOMES[name]}", __name__)
+    except ImportError as error:
+        raise ImportError(
+            f"{error}. The extra `serving` has what `{__name__}` needs: "
+            'pip install "ratm-tf[serving]"'
+        ) from error
+    return getattr(module, name)
 
 
 def __dir__():

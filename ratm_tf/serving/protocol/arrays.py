@@ -42,7 +42,9 @@ def array_of_type(name, value, dtype):
         )
     if dtype == tf.string:
         return _encoded(array)
-    if dtype.is_integer or dtype.is_bool:
+    if dtype.is_bool:
+        return array.astype(bool)
+    if dtype.is_integer:
         if array.size and not dtype.min <= array.min() <= array.max() <= dtype.max:
             raise _out_of_range(name, dtype)
         return array.astype(dtype.as_numpy_dtype)

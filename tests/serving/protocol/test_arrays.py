@@ -1,0 +1,98 @@
+"""What fits a type, and what does not."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ratm_tf.serving.protocol.arrays import array_of_type
+
+
+@pytest.mark.parametrize(
+    "value, dtype, expected",
+    [
+        ([1, 2], tf.float32, np.float32([1, 2])),
+        ([1.5, 2], tf.float64, np.float64([1.5, 2])),
+        (np.float64([0.1]), tf.float32, np.float32([0.1])),
+        (np.arange(3), tf.uint8, np.uint8([0, 1, 2])),
+        ([[255], [0]], tf.uint8, np.uint8([[255], [0]])),
+        ([np.int64(3), 4], tf.int32, np.int32([3, 4])),
+        ([2**63, 2**64 - 1], tf.uint64, np.uint64([2**63, 2**64 - 1])),
+        ([10**300, 1], tf.float64, np.float64([1e300, 1])),
+        ([2**70], tf.float32, np.float32([2**70])),
+        ([np.inf, -np.inf, np.nan], tf.float32, np.float32([np.inf, -np.inf, np.nan])),
+        (True, tf.bool, np.bool_(True)),
+        ([[], []], tf.float32, np.zeros([2, 0], np.float32)),
+        (7, tf.int64, np.int64(7)),
+        (tf.constant([1.0]), tf.float16, np.float16([1])),
+        (np.ones(2, ml_dtypes.bfloat16), tf.float32, np.float32([1, 1])),
+        ([1.5], tf.bfloat16, np.array([1.5], ml_dtypes.bfloat16)),
+    ],
+)
+def test_numbers(value, dtype, expected):
+    array = array_of_type("x", value, dtype)
+    assert array.dtype == expected.dtype
+    np.testing.assert_array_equal(array, expected)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [b"a\0", "ü\0"],
+        np.array([b"a\0", "ü\0"], object),
+        tf.constant([b"a\0", "ü\0".encode()]),
+    ],
+)
+def test_strings_keep_their_ends(value):
+    assert array_of_type("x", value, tf.string).tolist() == [b"a\0", "ü\0".encode()]
+
+
+def test_strings_of_numpy():
+    assert array_of_type("x", np.array([["a"], ["ü"]]), tf.string).tolist() == [
+        [b"a"],
+        ["ü".encode()],
+    ]
+    assert array_of_type("x", np.array(b"a"), tf.string).shape == ()
+
+
+@pytest.mark.parametrize(
+    "value, dtype",
+    [
+        ([True, 1], tf.float32),
+        ([True], tf.uint8),
+        ([1], tf.bool),
+        (["1"], tf.float32),
+        ([None], tf.float32),
+        ([{}], tf.int32),
+        ([1.0], tf.int32),
+        (np.float32([1]), tf.int64),
+        ([1], tf.string),
+        ([b"1", 2], tf.string),
+        ([[1], [1, 2]], tf.float32),
+        ([[1], 2], tf.float32),
+        ([[b"a"], b"b"], tf.string),
+        ([1j], tf.float32),
+        (np.array([1], "datetime64[s]"), tf.float32),
+    ],
+)
+def test_other_types(value, dtype):
+    with pytest.raises(tf.errors.InvalidArgumentError, match='input "x"'):
+        array_of_type("x", value, dtype)
+
+
+@pytest.mark.parametrize(
+    "value, dtype",
+    [
+        ([256], tf.uint8),
+        ([-1], tf.uint8),
+        (np.array([300]), tf.uint8),
+        ([2**63], tf.int64),
+        ([1e39], tf.float32),
+        ([1e5], tf.float16),
+        ([10**400], tf.float64),
+        (np.float64([1e300]), tf.float32),
+    ],
+)
+def test_other_ranges(value, dtype):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"range of {dtype.name}"):
+        array_of_type("x", value, dtype)
