@@ -434,7 +434,7 @@ def test_labels_of_another_shape_are_named(missing):
     tracker = make_tracker()
     tracker.compile("sgd", loss={"boxes": "mse"})
     with pytest.raises(ValueError, match="label 'boxes' of shape"):
-        tracker.fit({"frames": FRAMES}, BOXES[:, :missing or 1], verbose=0)
+        tracker.fit({"frames": FRAMES}, BOXES[:, : missing or 1], verbose=0)
     history = tracker.fit({"frames": FRAMES}, labels(), epochs=2, verbose=0).history
     assert history["loss"][1] < history["loss"][0]
 
