@@ -10,9 +10,9 @@ Prints a line of JSON for each frame, with the box (x1, y1, x2, y2) in pixels.
 
 import sys
 
-from absl import app, flags
+from absl import flags
 
-from ratm_tf.cli import tracker, video
+from ratm_tf.cli import program, tracker, video
 
 flags.adopt_module_key_flags(tracker)
 flags.adopt_module_key_flags(video)
@@ -41,4 +41,4 @@ def track(online):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)
