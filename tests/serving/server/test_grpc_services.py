@@ -14,6 +14,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from ratm_tf import serving
 from ratm_tf.serving.server import grpc_services
 
 FRAMES = np.random.default_rng(0).integers(0, 256, [2, 3, 20, 24, 1], np.uint8)
@@ -170,7 +171,7 @@ def test_an_answer_larger_than_the_limit(service):
     assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_what_nobody_waits_for_is_not_begun():
+def test_what_nobody_waits_for_is_not_begun(models, tracker):
     class Context:
         def is_active(self):
             return False
@@ -178,13 +179,11 @@ def test_what_nobody_waits_for_is_not_begun():
         def abort(self, code, details):
             raise grpc.RpcError(code)
 
-    class Model:
-        def version(self, spec):
-            raise AssertionError("It was begun.")
-
-    service = grpc_services.PredictionService(Model(), 2**20)
+    model = serving.ServedModel(models / "free")
+    model.refresh()
+    service = grpc_services.PredictionService(model, 2**20)
     with pytest.raises(grpc.RpcError) as error:
-        service.Predict(request_of(), Context())
+        service.Predict(request_of(frames=FRAMES), Context())
     assert error.value.args == (grpc.StatusCode.CANCELLED,)
 
 
