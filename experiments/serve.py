@@ -43,8 +43,9 @@ _MAX_REQUEST = flags.DEFINE_integer(
 )
 _WORKERS = flags.DEFINE_integer(
     "workers",
-    64,
-    "How many requests run at a time on each port; others wait.",
+    None,
+    "How many requests are received and answered at a time on each port (default: 16, "
+    "or enough for two batches).",
     lower_bound=1,
 )
 

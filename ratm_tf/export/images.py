@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-MOST_PIXEL_VALUES = 2**28
+MOST_PIXEL_VALUES = 2**27
 """Values of all images of one call together: short files can stand for large images."""
 
 

@@ -50,7 +50,8 @@ def make_signatures(tracker, dtype):
             f"Expected states of at most {MOST_STATE_VALUES} numbers together.",
         )
         with tf.control_dependencies([small_enough]):
-            frame_size = tf.unstack(tf.identity(frame_size), axis=-1)
+            batch_size = tf.identity(batch_size)
+        frame_size = tf.unstack(frame_size, axis=-1)
         states = tracker.initial_state(batch_size, frame_size, **box)
         return dict(zip(state_specs, states, strict=True))
 

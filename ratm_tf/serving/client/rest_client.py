@@ -6,6 +6,7 @@ import urllib.parse
 
 import requests
 import tensorflow as tf
+import urllib3
 from google.protobuf import json_format
 from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
 
@@ -100,10 +101,13 @@ class RestClient(Client):
             headers={"Content-Type": "application/json"},
             stream=True,
         ) as response:
-            for part in response.iter_content(2**20):
-                parts.append(part)
-                if time.monotonic() > deadline:
-                    raise requests.Timeout
+            try:
+                while part := response.raw.read1(2**20, decode_content=True):
+                    parts.append(part)
+                    if time.monotonic() > deadline:
+                        raise requests.Timeout
+            except urllib3.exceptions.HTTPError as error:
+                raise requests.ConnectionError(error) from error
         return response, b"".join(parts)
 
     def _answer(self, response, content):

@@ -40,7 +40,7 @@ class ServingError(RuntimeError):
     @classmethod
     def no_signature(cls, model, signature, signatures):
         """The model does not have the signature."""
-        names = ", ".join(sorted(signatures))
+        names = ", ".join(sorted(n for n in signatures if not n.startswith("__")))
         return cls(
             f"Model {model!r} has no signature {signature!r}. It has: {names}.", True
         )

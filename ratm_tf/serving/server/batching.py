@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+import threading
 import weakref
 
 import tensorflow as tf
@@ -18,7 +19,7 @@ def batched(function, specs, parameters):
     TensorFlow's batch scheduler does it, which is TensorFlow Serving's too. Each
     function has a queue of its own. A call that is larger than a batch runs alone, and
     so does each of a batch that is refused, because one of them is wrong or they differ
-    in other axes than the first.
+    in other axes than the first; as many at a time as batches do.
 
     Args:
         function: maps named tensors to a dict of tensors.
@@ -57,14 +58,20 @@ def batched(function, specs, parameters):
     run.get_concrete_function()  # Which also finds the names of the outputs.
     weakref.finalize(run, free.append, queue)
 
+    turns = threading.BoundedSemaphore(parameters["num_batch_threads"])
+
+    def alone(**tensors):
+        with turns:
+            return function(**tensors)
+
     def call(**tensors):
         # The scheduler takes no call that is larger than a batch.
         if tensors[names[0]].shape[0] > parameters["max_batch_size"]:
-            return function(**tensors)
+            return alone(**tensors)
         try:
             results = run(*(tensors[name] for name in names))
         except tf.errors.InvalidArgumentError:
-            return function(**tensors)
+            return alone(**tensors)
         return dict(zip(outputs, results, strict=True))
 
     return call

@@ -21,14 +21,12 @@ _MOST_DETAILS = 1000
 
 
 def _with_status(method):
-    """Turns errors into the call's status, and begins nothing that nobody awaits."""
+    """Turns errors into the call's status."""
 
     @functools.wraps(method)
     def answer(self, request, context):
-        if not context.is_active():
-            context.abort(grpc.StatusCode.CANCELLED, "Nobody waits for the answer.")
         try:
-            return method(self, request)
+            return method(self, request, context)
         except tf.errors.OpError as error:
             code, details = _CODES[error.error_code], error.message
         except Exception:
@@ -52,12 +50,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._max_bytes = max_bytes
 
     @_with_status
-    def Predict(self, request):
+    def Predict(self, request, context):
         """Runs a signature."""
         version = self._model.version(request.model_spec)
         signature = request.model_spec.signature_name or "serving_default"
         inputs = tensors_from_messages(request.inputs, self._max_bytes)
-        outputs = version.run(signature, inputs, self._max_bytes)
+        outputs = version.run(signature, inputs, self._max_bytes, context.is_active)
         response = predict_pb2.PredictResponse()
         response.model_spec.name = self._model.name
         response.model_spec.version.value = version.number
@@ -72,7 +70,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return response
 
     @_with_status
-    def GetModelMetadata(self, request):
+    def GetModelMetadata(self, request, context):
         """Describes the signatures."""
         if list(request.metadata_field) != ["signature_def"]:
             raise invalid_argument(
@@ -93,6 +91,6 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         self._model = model
 
     @_with_status
-    def GetModelStatus(self, request):
+    def GetModelStatus(self, request, context):
         """Lists the versions."""
         return self._model.status(request.model_spec)

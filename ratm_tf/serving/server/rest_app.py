@@ -27,7 +27,7 @@ _PATH = re.compile(
     r"/v1/models/([^/:]+)(?:/versions/(\d{1,18})|/labels/([^/:]+))?"
     r"(/metadata|:predict|:classify|:regress)?"
 )
-MOST_VALUES = 2**21
+MOST_VALUES = 2**20
 """Values in the JSON of a request, and of an answer: to read and write them keeps
 Python from all else."""
 

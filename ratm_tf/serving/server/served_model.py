@@ -75,6 +75,11 @@ class ServedModel:
         self._refreshing = threading.Lock()
 
     @property
+    def max_batch_size(self):
+        """How many calls may run as one."""
+        return self._batching["max_batch_size"] if self._batching else 1
+
+    @property
     def available(self):
         """Whether a version is in use."""
         return self._version is not None

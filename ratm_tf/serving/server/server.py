@@ -29,7 +29,8 @@ class Server:
         host: address to listen on, of IP's version 4 or 6; `"0.0.0.0"` or `"::"` for
             all of the machine's.
         grpc_port, rest_port: TCP ports; 0 chooses free ones.
-        workers: how many requests run at a time on each port; others wait.
+        workers: how many requests are received and answered at a time on each port;
+            others wait. Default: 16, or enough for two batches if the model has them.
         max_bytes: of a request, of each of its tensors, and of the answer's tensors.
         poll_seconds: how often to look for new versions.
         grace_seconds: how long requests under way may take when the server closes.
@@ -60,7 +61,7 @@ class Server:
         host="127.0.0.1",
         grpc_port=8500,
         rest_port=8501,
-        workers=64,
+        workers=None,
         max_bytes=64 * 2**20,
         poll_seconds=1.0,
         grace_seconds=10.0,
@@ -73,7 +74,7 @@ class Server:
         self._model = model
         self._host = host
         self._ports = grpc_port, rest_port
-        self._workers = workers
+        self._workers = workers or max(16, 2 * model.max_batch_size)
         self._max_bytes = max_bytes
         self._poll_seconds = poll_seconds
         self._grace_seconds = grace_seconds

@@ -1,87 +1,17 @@
 """The clients against real servers, and where there is none that answers."""
 
-import contextlib
-import http.server
-import json
 import socket
 import threading
 import time
 
-import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ratm_tf import serving
+from tests.serving.client.conftest import CLIENTS, free_port
 
-CLIENTS = {"grpc": serving.GrpcClient, "rest": serving.RestClient}
 VIDEO = np.random.default_rng(0).integers(0, 256, [4, 20, 24, 1], np.uint8)
-IMAGES = [cv2.imencode(".png", frame)[1].tobytes() for frame in VIDEO]
-BOX = (4.0, 5.0, 14.0, 12.0)
-
-
-@pytest.fixture(params=list(CLIENTS))
-def protocol(request):
-    return request.param
-
-
-@pytest.fixture
-def connect(protocol):
-    def make(server, model="free", **options):
-        address = getattr(server, f"{protocol}_address")
-        return CLIENTS[protocol](address, model, **options)
-
-    return make
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
-
-
-def test_tracks_videos_and_streams(connect, server, tracker):
-    expected = tracker.predict({"frames": VIDEO[None]}, verbose=0)["boxes"][0]
-    remote = serving.RemoteTracker(connect(server))
-    np.testing.assert_allclose(remote.track(IMAGES), expected, atol=1e-3)
-    remote.start(VIDEO.shape[1:3])
-    boxes = [remote.step(image) for image in IMAGES]
-    np.testing.assert_allclose(boxes, expected, atol=1e-3)
-    assert np.ptp(expected, axis=0).min() > 0.1  # There was something to follow.
-
-
-def test_tracks_given_targets(connect, given_server, given_tracker):
-    inputs = {"frames": VIDEO[None], "initial_box": np.float32([BOX])}
-    expected = given_tracker.predict(inputs, verbose=0)["boxes"][0]
-    remote = serving.RemoteTracker(connect(given_server, "given"))
-    np.testing.assert_allclose(remote.track(IMAGES, BOX), expected, atol=1e-3)
-    remote.start(VIDEO.shape[1:3], BOX)
-    boxes = [remote.step(image) for image in IMAGES]
-    np.testing.assert_allclose(boxes, expected, atol=1e-3)
-    for call in (lambda: remote.track(IMAGES), lambda: remote.start((20, 24))):
-        with pytest.raises(ValueError, match="Expected `initial_box`"):
-            call()
-
-
-def test_a_target_that_is_not_expected(connect, server):
-    remote = serving.RemoteTracker(connect(server))
-    with pytest.raises(ValueError, match="Expected no `initial_box`"):
-        remote.track(IMAGES, BOX)
-    with pytest.raises(ValueError, match="at least one"):
-        remote.track([])
-    with pytest.raises(RuntimeError, match="`start` before `step`"):
-        remote.step(IMAGES[0])
-
-
-def test_a_stream_goes_on_after_a_bad_frame(connect, server):
-    remote = serving.RemoteTracker(connect(server))
-    remote.start((20, 24))
-    first = [remote.step(image) for image in IMAGES]
-    remote.start((20, 24))
-    again = []
-    for image in IMAGES:
-        with pytest.raises(serving.ServingError, match=r"does not decode|Does not dec"):
-            remote.step(b"no image")
-        again.append(remote.step(image))
-    np.testing.assert_array_equal(again, first)
 
 
 def test_tensors_arrive_as_they_are(connect, server):
@@ -137,41 +67,100 @@ def test_a_server_that_never_answers(protocol):
         assert time.monotonic() - started >= 0.5
 
 
-@contextlib.contextmanager
-def http_server(*answers):
-    """Gives these answers, `(code, body)`, in turn; counts requests."""
-    remaining = list(answers)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            code, body = remaining.pop(0)
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}", remaining
-        server.shutdown()
-        thread.join()
+def save(folder, number, outputs):
+    """Writes a version whose signatures say what these functions of two inputs do."""
+    module = tf.Module()
+    specs = [
+        tf.TensorSpec([None], tf.float32, "x"),
+        tf.TensorSpec([None], tf.string, "text"),
+    ]
+    signatures = {
+        name: tf.function(function, specs) for name, function in outputs.items()
+    }
+    tf.saved_model.save(module, folder.parent / f"new{number}", signatures)
+    (folder.parent / f"new{number}").rename(folder / str(number))
 
 
-def test_rest_repeats_what_an_overloaded_server_refuses():
-    metadata = json.dumps({"metadata": {"signature_def": {"signature_def": {}}}})
-    answers = [(503, b"{}"), (429, b"{}"), (200, metadata.encode())]
-    with http_server(*answers) as (address, remaining):
-        assert serving.RestClient(address, "free").signatures() == {}
-        assert not remaining
+@pytest.fixture(params=["echo", "a b?c#d%20/ü:e"])
+def echo(request, tmp_path):
+    """A server of a model of this name, and the model, with its folder."""
+    (tmp_path / "echo").mkdir()
+    save(tmp_path / "echo", 1, {"echo": lambda x, text: {"x": x, "text_bytes": text}})
+    model = serving.ServedModel(tmp_path / "echo", name=request.param)
+    options = {"grpc_port": 0, "rest_port": 0, "poll_seconds": 60.0}
+    with serving.Server(model, **options) as server:
+        yield server, model, tmp_path / "echo"
 
 
-def test_rest_from_another_kind_of_server():
-    with http_server((200, b"<html>"), (200, b"[]")) as (address, _):
-        client = serving.RestClient(address, "free")
-        for _ in range(2):
-            with pytest.raises(serving.ServingError, match="answered no JSON"):
-                client.signatures()
+def test_values_arrive(connect, echo):
+    """Whatever they come in; ends of strings are kept, and names quoted."""
+    server, model, _ = echo
+    client = connect(server, model.name)
+    texts = [b"a\0", b"\0", b"", b"\xff"]
+    for x in ([1, 2.5, 3, 4], np.float64([1, 2.5, 3, 4]), tf.constant([1, 2.5, 3, 4])):
+        for text in (texts, np.array(texts, object), tf.constant(texts)):
+            outputs = client.predict("echo", {"x": x, "text": text})
+            assert outputs["x"].dtype == np.float32
+            assert outputs["x"].tolist() == [1, 2.5, 3, 4]
+            assert outputs["text_bytes"].tolist() == texts
+
+
+@pytest.mark.parametrize(
+    "inputs, message",
+    [
+        ({"x": ["1"], "text": ["a"]}, '"x" to be float32'),
+        ({"x": [True], "text": ["a"]}, '"x" to be float32'),
+        ({"x": [1e39], "text": ["a"]}, '"x" to be in the range of float32'),
+        ({"x": [1], "text": [1]}, '"text" to be string'),
+        ({"x": [1], "text": ["a"], "y": 1}, "Expected `inputs` to be text, x.*: y"),
+    ],
+)
+def test_values_that_do_not_fit(connect, echo, inputs, message):
+    server, model, _ = echo
+    client = connect(server, model.name)
+    for _ in range(2):  # The second time, it knows the signatures.
+        with pytest.raises(ValueError, match=message):
+            client.predict("echo", inputs)
+
+
+def test_a_new_version_has_other_signatures(connect, echo):
+    server, model, folder = echo
+    client = connect(server, model.name)
+    inputs = {"x": [1.5], "text": ["a"]}
+    assert client.predict("echo", inputs)["x"] == [1.5]
+
+    # The same name with other outputs, and a new name.
+    save(
+        folder,
+        2,
+        {
+            "echo": lambda x, text: {"x": tf.cast(2 * x, tf.int32), "y": text},
+            "more": lambda x, text: {"more": text},
+        },
+    )
+    model.refresh()
+    outputs = client.predict("echo", inputs)
+    assert outputs["x"] == [3] and outputs["y"] == [b"a"]
+    assert client.predict("more", inputs)["more"] == [b"a"]
+    assert client.predict("echo", inputs)["x"].dtype == np.int32
+
+    save(folder, 3, {"more": lambda x, text: {"x": x}})
+    model.refresh()
+    with pytest.raises(serving.ServingError, match="no signature 'echo'. It has: more"):
+        client.predict("echo", inputs)
+    assert client.predict("more", inputs)["x"] == [1.5]
+
+
+def test_closes(protocol, echo):
+    server, model, _ = echo
+    address = getattr(server, f"{protocol}_address")
+    with CLIENTS[protocol](address, model.name) as client:
+        assert "echo" in client.signatures()
+    client.close()  # Twice is once.
+
+
+@pytest.mark.parametrize("wrong", [{"timeout": 0}, {"timeout": -1.0}, {"attempts": 0}])
+def test_arguments_that_cannot_be(protocol, wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"Expected `{name}`"):
+        CLIENTS[protocol]("127.0.0.1:1", "free", **wrong)

@@ -14,6 +14,9 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from ratm_tf import serving
+from ratm_tf.serving.server import grpc_services
+
 FRAMES = np.random.default_rng(0).integers(0, 256, [2, 3, 20, 24, 1], np.uint8)
 
 
@@ -92,6 +95,117 @@ def test_errors(request_, code, message, service):
         service.Predict(request_)
     assert error.value.code().name == code
     assert message in error.value.details()
+
+
+@pytest.mark.parametrize("name", ["x" * 16_000, "ü" * 8_000])
+def test_long_names(name, service):
+    """Statuses of many kilobytes would not arrive."""
+    for request in (
+        request_of(model=name),
+        request_of(name),
+        request_of(**{name: FRAMES}),
+        request_of(frames=FRAMES),
+    ):
+        request.output_filter.append(name)
+        with pytest.raises(grpc.RpcError) as error:
+            service.Predict(request)
+        assert error.value.code().name in (
+            *("NOT_FOUND", "FAILED_PRECONDITION", "INVALID_ARGUMENT"),
+        )
+        assert 50 < len(error.value.details()) <= 1000
+
+
+def test_requests_without_a_name(service, channel):
+    metadata = get_model_metadata_pb2.GetModelMetadataRequest()
+    metadata.metadata_field.append("signature_def")
+    models = model_service_pb2_grpc.ModelServiceStub(channel)
+    for call, request in (
+        (service.Predict, predict_pb2.PredictRequest()),
+        (service.GetModelMetadata, metadata),
+        (models.GetModelStatus, get_model_status_pb2.GetModelStatusRequest()),
+    ):
+        with pytest.raises(grpc.RpcError, match="to name a model") as error:
+            call(request)
+        assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_small_integers_wrap_as_in_tensorflow_serving(service, tracker):
+    request = request_of(frames=FRAMES)
+    proto = request.inputs["frames"]
+    proto.tensor_content = b""
+    proto.int_val.extend(np.int64(FRAMES.ravel()) + 256)
+    response = service.Predict(request)
+    expected = tracker.predict({"frames": FRAMES}, verbose=0)["boxes"]
+    boxes = tf.make_ndarray(response.outputs["boxes"])
+    np.testing.assert_allclose(boxes, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [tf.resource, tf.variant, tf.complex64])
+def test_other_types(dtype, service):
+    request = request_of(frames=FRAMES)
+    request.inputs["frames"].Clear()
+    request.inputs["frames"].dtype = dtype.as_datatype_enum
+    with pytest.raises(grpc.RpcError) as error:
+        service.Predict(request)
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_few_strings_for_many(service):
+    """A megabyte that would become six gigabytes."""
+    request = request_of("track_encoded")
+    proto = request.inputs["frames"]
+    proto.dtype = tf.string.as_datatype_enum
+    for size in (1, 6000):
+        proto.tensor_shape.dim.add(size=size)
+    proto.string_val.append(b"x" * 500_000)
+    with pytest.raises(grpc.RpcError, match="the limit is 1048576") as error:
+        service.Predict(request)
+    assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_an_answer_larger_than_the_limit(service):
+    """A short request: 20 numbers for each of 20,000 pairs."""
+    request = request_of("start", frame_size=np.full([20_000, 2], 20, np.int32))
+    with pytest.raises(grpc.RpcError, match="at most 1048576 bytes") as error:
+        service.Predict(request)
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_what_nobody_waits_for_is_not_begun(models, tracker):
+    class Context:
+        def is_active(self):
+            return False
+
+        def abort(self, code, details):
+            raise grpc.RpcError(code)
+
+    model = serving.ServedModel(models / "free")
+    model.refresh()
+    service = grpc_services.PredictionService(model, 2**20)
+    with pytest.raises(grpc.RpcError) as error:
+        service.Predict(request_of(frames=FRAMES), Context())
+    assert error.value.args == (grpc.StatusCode.CANCELLED,)
+
+
+def test_faults_of_the_server(caplog):
+    """They are logged, and the client learns no more than that."""
+
+    class Context:
+        def is_active(self):
+            return True
+
+        def abort(self, code, details):
+            raise grpc.RpcError(code, details)
+
+    class Model:
+        def version(self, spec):
+            raise KeyError("/secret/path")
+
+    service = grpc_services.PredictionService(Model(), 2**20)
+    with pytest.raises(grpc.RpcError) as error:
+        service.Predict(request_of(), Context())
+    assert error.value.args == (grpc.StatusCode.INTERNAL, "Internal error.")
+    assert "/secret/path" in caplog.text
 
 
 def test_tensors_that_are_none(service):

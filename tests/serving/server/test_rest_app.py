@@ -1,7 +1,9 @@
 """The REST API over real HTTP, for a really exported tracker."""
 
 import base64
+import gzip
 import json
+import socket
 
 import cv2
 import numpy as np
@@ -244,3 +246,158 @@ def test_other_methods(server):
     url = f"http://{server.rest_address}/v1/models/free"
     answer = requests.delete(url, timeout=30)
     assert answer.status_code == 400 and answer.json().keys() == {"error"}
+
+
+def test_other_methods_of_http(server):
+    """As TensorFlow Serving answers them."""
+    url = f"http://{server.rest_address}/v1/models/free"
+    for method in ("PUT", "PATCH", "OPTIONS", "HEAD", "ANYTHING"):
+        for path in ("", ":predict", "/metadata"):
+            answer = requests.request(method, url + path, timeout=30)
+            assert answer.status_code == 400, (method, path)
+
+
+@pytest.mark.parametrize(
+    "path, code",
+    [
+        ("/v1/models/free?x=1", 404),
+        ("/v1/models/free?x=1:predict", 400),
+        ("/v1/models/free/metadata?x=1", 400),
+        ("/v1/models/fr%65e", 200),
+        ("/v1/models/free%3Ax", 404),
+        ("/v1/models//metadata", 400),
+        ("/v1/models/free/versions/1", 200),
+        ("/v1/models/free/versions/999999999999999999", 404),
+        ("/v1/models/free/versions/9999999999999999999", 400),
+    ],
+)
+def test_paths(path, code, get):
+    answer = get(path)
+    assert answer.status_code == code
+    assert code == 200 or answer.json().keys() == {"error"}
+
+
+@pytest.mark.parametrize("name", [{}, {"signature_name": ""}])
+def test_the_default_signature(name, predict, expected):
+    answer = predict({"inputs": FRAMES.tolist()} | name)
+    np.testing.assert_allclose(
+        answer.json()["outputs"]["boxes"], expected["boxes"], atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("name", [None, 0, [], False])
+def test_signature_names_that_are_none(name, predict):
+    assert predict({"inputs": VIDEO, "signature_name": name}).status_code == 400
+
+
+def test_other_named_inputs_are_ignored(predict, expected):
+    body = {"inputs": {"frames": FRAMES.tolist(), "more": [["anything"], 3]}}
+    outputs = predict(body).json()["outputs"]
+    np.testing.assert_allclose(outputs["boxes"], expected["boxes"], atol=1e-3)
+    rows = [{"frames": video, "more": 1} for video in FRAMES.tolist()]
+    assert predict({"instances": rows}).status_code == 400
+
+
+def test_gzip(predict, server, expected):
+    def post(body, encoding="gzip"):
+        url = f"http://{server.rest_address}/v1/models/free:predict"
+        headers = {"Content-Encoding": encoding}
+        return requests.post(url, data=body, headers=headers, timeout=30)
+
+    body = json.dumps({"inputs": FRAMES.tolist()}).encode()
+    packed = gzip.compress(body)
+    outputs = post(packed).json()["outputs"]
+    np.testing.assert_allclose(outputs["boxes"], expected["boxes"], atol=1e-3)
+    assert post(packed[:-9]).status_code == 400
+    assert post(b"no gzip").status_code == 400
+    assert post(body).status_code == 400
+    assert post(body, "identity").status_code == 200
+    assert post(packed + b"more").status_code == 200
+    bomb = gzip.compress(bytes(2**24))
+    assert len(bomb) < 2**20 and post(bomb).status_code == 413
+
+
+@pytest.fixture
+def state(predict):
+    """What `step` takes, of which a test changes one number."""
+
+    def body(number):
+        start = predict({"signature_name": "start", "inputs": [[20, 24]]})
+        inputs = start.json()["outputs"] | {"frame": VIDEO[0][:1]}
+        inputs["state_0"][0][0] = "NUMBER"
+        request = {"signature_name": "step", "inputs": inputs}
+        return json.dumps(request).replace('"NUMBER"', number)
+
+    return body
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["1", "-0", "1e3", "NaN", "Infinity", "-Infinity", str(2**70), "1" * 30, "1e-400"],
+)
+def test_numbers(number, predict, state):
+    assert predict(state(number)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "number", ["1e400", "-1e400", "1e39", "1" * 400, "true", "null", '"1"', "[1]", "{}"]
+)
+def test_what_is_no_number(number, predict, state):
+    answer = predict(state(number))
+    assert answer.status_code == 400 and answer.json().keys() == {"error"}
+
+
+@pytest.mark.parametrize("number", ["true", "1.0", "1e0", "-1", "256", "null"])
+def test_what_is_no_uint8(number, predict):
+    assert predict('{"inputs": [[[[[1]]]]]}').status_code == 200
+    assert predict('{"inputs": [[[[[' + number + "]]]]]}").status_code == 400
+
+
+def test_floats_are_written_shortly(predict, expected):
+    answer = predict({"inputs": {"frames": FRAMES.tolist()}})
+    (number,) = {answer.json()["outputs"]["boxes"][0][1][0]}
+    assert repr(number) == repr(float(str(np.float32(number))))
+    assert len(answer.text) < 16 * sum(values.size for values in expected.values())
+
+
+def test_text_in_other_encodings(predict):
+    body = json.dumps({"inputs": VIDEO})
+    assert predict(body.encode("utf-16")).status_code == 400
+    assert predict(b"\xff" + body.encode()).status_code == 400
+
+
+def test_many_values(predict, monkeypatch):
+    monkeypatch.setattr("ratm_tf.serving.server.rest_app.MOST_VALUES", 3000)
+    assert predict({"inputs": FRAMES.tolist()}).status_code == 413
+    assert predict({"inputs": VIDEO}).status_code == 200  # 1440 numbers, in lists.
+    answer = predict({"signature_name": "start", "inputs": [[20, 24]] * 140})
+    assert answer.status_code == 200
+    answer = predict({"signature_name": "start", "inputs": [[20, 24]] * 160})
+    assert answer.status_code == 400  # 20 numbers for each.
+    assert "answer holds at most 3000 values" in answer.json()["error"]
+
+
+def test_errors_are_short(predict):
+    for body in (
+        {"x" * 100_000: 1},
+        {"signature_name": "x" * 100_000, "inputs": 1},
+        {"inputs": {"frames": VIDEO}, "instances": ["x" * 100_000]},
+    ):
+        answer = predict(body)
+        assert answer.status_code == 400 and len(answer.json()["error"]) <= 1000
+    answer = predict({}, f"/v1/models/{'x' * 5000}:predict")
+    assert answer.status_code == 404 and len(answer.json()["error"]) <= 1000
+
+
+def test_clients_that_vanish(server, get, caplog):
+    host, port = server.rest_address.split(":")
+    for sent in (b"", b"POST /v1/models/fr", HEAD, HEAD + b'{"inputs": [['):
+        with socket.create_connection((host, int(port)), timeout=30) as client:
+            client.sendall(sent)
+    assert get("/health").status_code == 200
+    assert not caplog.records
+
+
+HEAD = (
+    b"POST /v1/models/free:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n"
+)

@@ -178,6 +178,95 @@ def test_a_taken_port(port, folder):
             pass
 
 
+@pytest.mark.parametrize("port", ["grpc_port", "rest_port"])
+@pytest.mark.parametrize("number", [-1, 65_536, 99_999])
+def test_ports_that_cannot_be(port, number, folder):
+    with pytest.raises(ValueError, match=f"`{port}` to be in 0..65535"):
+        serving.Server(serving.ServedModel(folder), **{port: number})
+
+
+def test_a_host_that_is_not_here(folder):
+    with (
+        pytest.raises(OSError, match="Could not listen on 192.0.2.1:0"),
+        serving.Server(serving.ServedModel(folder), host="192.0.2.1", **FREE),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("fails", ["add_insecure_port", "start", "refresh"])
+def test_a_start_that_fails_late_leaves_nothing(fails, folder, monkeypatch):
+    """Its ports are free again."""
+    model = serving.ServedModel(folder)
+    server = serving.Server(model, **FREE | {"rest_port": free_port()})
+    make = server._grpc_server
+
+    def failing(*_):
+        raise KeyboardInterrupt
+
+    def broken():
+        grpc_server = make()
+        if fails != "refresh":
+            setattr(grpc_server, fails, failing)
+        return grpc_server
+
+    monkeypatch.setattr(server, "_grpc_server", broken)
+    if fails == "refresh":
+        monkeypatch.setattr(model, "refresh", failing)
+    with pytest.raises(KeyboardInterrupt):
+        server.__enter__()
+    monkeypatch.undo()
+    save(folder, 1)
+    with server:
+        assert number_of(server) == 1
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6")
+@pytest.mark.parametrize("host", ["::1", "::"])
+def test_ip_version_6(host, folder):
+    save(folder, 1)
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"there is no IPv6: {error}")
+    with serving.Server(serving.ServedModel(folder), host=host, **FREE) as server:
+        assert server.rest_address.startswith(f"[{host}]:")
+        for make, address in (
+            (serving.GrpcClient, server.grpc_address),
+            (serving.RestClient, server.rest_address),
+        ):
+            port = address.rpartition(":")[2]
+            with make(f"[::1]:{port}", "numbers") as client:
+                y = client.predict("serving_default", {"x": [0.0]})["y"]
+                assert y == [1]
+
+
+def test_it_goes_on_watching(folder, monkeypatch, caplog):
+    """Whatever goes wrong as it looks for versions."""
+    model = serving.ServedModel(folder)
+    refresh = model.refresh
+    with serving.Server(model, **FREE) as server:
+        looked = threading.Event()
+
+        def fails():
+            looked.set()
+            raise ValueError("unheard of")
+
+        monkeypatch.setattr(model, "refresh", fails)
+        assert looked.wait(30)
+        monkeypatch.setattr(model, "refresh", refresh)
+        (folder / ("9" * 20)).mkdir()
+        (folder / ("9" * 20) / "saved_model.pb").touch()
+        save(folder, 1)
+        wait_until(lambda: health(server) == ("SERVING", 200))
+        assert number_of(server) == 1
+    assert "unheard of" in caplog.text
+
+
 def test_no_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="There is no .*nowhere"):
         serving.ServedModel(tmp_path / "nowhere")
