@@ -428,13 +428,14 @@ def test_box_is_that_of_init_labels_and_output():
         make_tracker(box="edge")
 
 
-@pytest.mark.parametrize("missing", [2, None])
-def test_labels_of_another_shape_are_named(missing):
-    """One that would be broadcast, and one that would not; then all goes on."""
+@pytest.mark.parametrize("length", [1, 5])
+def test_labels_of_another_shape_are_named(length):
+    """Whether they would be broadcast or not; then all goes on."""
     tracker = make_tracker()
     tracker.compile("sgd", loss={"boxes": "mse"})
     with pytest.raises(ValueError, match="label 'boxes' of shape"):
-        tracker.fit({"frames": FRAMES}, BOXES[:, : missing or 1], verbose=0)
+        tracker.fit({"frames": FRAMES}, BOXES[:, :length], verbose=0)
+    tracker.compile("sgd", loss={"boxes": "mse"})
     history = tracker.fit({"frames": FRAMES}, labels(), epochs=2, verbose=0).history
     assert history["loss"][1] < history["loss"][0]
 
@@ -460,18 +461,17 @@ def test_frames_boxes_and_weights_may_be_plain_arrays():
     np.testing.assert_array_equal(boxes, expected)
 
 
-@pytest.mark.parametrize("as_given", [np.int64, np.float64, list])
-def test_initial_box_may_be_integers_or_a_list(as_given):
+@pytest.mark.parametrize("dtype", ["int64", "float64"])
+def test_initial_box_may_be_of_any_real_dtype_or_a_list(dtype):
     tracker = ratm_tf.Tracker(ratm_tf.RATMCell(8, SIZE, initial_window="given"))
-    expected = tracker({"frames": FRAMES, "initial_box": BOXES[:, 0]})
-    box = BOXES[:, 0].tolist() if as_given is list else BOXES[:, 0].astype(as_given)
-    if as_given is list:
-        states = tracker.initial_state(4, FRAMES.shape[2:4], box)
-        expected = tracker.initial_state(4, FRAMES.shape[2:4], BOXES[:, 0])
-        np.testing.assert_array_equal(states[-1], expected[-1])
-        return
-    outputs = tracker({"frames": FRAMES, "initial_box": box})
-    np.testing.assert_array_equal(outputs["boxes"], expected["boxes"])
+    expected = tracker({"frames": FRAMES, "initial_box": BOXES[:, 0]})["boxes"]
+    inputs = {"frames": FRAMES, "initial_box": BOXES[:, 0].astype(dtype)}
+    np.testing.assert_array_equal(tracker(inputs)["boxes"], expected)
+    states = [
+        tracker.initial_state(4, FRAMES.shape[2:4], box)
+        for box in (BOXES[:, 0], BOXES[:, 0].tolist())
+    ]
+    np.testing.assert_array_equal(states[0][-1], states[1][-1])
 
 
 @pytest.mark.parametrize("shape", [[4, 2, 4], [4], [4, 5]])

@@ -208,6 +208,10 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             ),
             trainable=self.initial_window == "learned",
         )
+        # Keras trains the weights that a part got after it was frozen.
+        for frozen in self._frozen() if self.trainable else [self]:
+            frozen.trainable = True
+            frozen.trainable = False
 
     def _built_features_shape(self):
         """Builds the features; returns the shape of those of one glimpse."""
@@ -356,12 +360,12 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
             "min_sigma": self.glimpse.min_sigma,
             "implementation": self.implementation,
-            "frozen": [name for name, part in self._parts() if not part.trainable],
+            "frozen": [name for name in _PARTS if getattr(self, name) in self._frozen()],
         }
 
-    def _parts(self):
-        parts = {name: getattr(self, name) for name in _PARTS}
-        return [(name, part) for name, part in parts.items() if part is not None]
+    def _frozen(self):
+        parts = [getattr(self, name) for name in _PARTS]
+        return [part for part in parts if part is not None and not part.trainable]
 
     @classmethod
     def from_config(cls, config):
