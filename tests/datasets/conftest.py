@@ -36,6 +36,12 @@ def write(folder, official):
 
 
 @pytest.fixture(scope="session")
+def pedestrian():
+    """A street and its mask."""
+    return draw(np.random.default_rng(0), shade=30)
+
+
+@pytest.fixture(scope="session")
 def pennfudan(tmp_path_factory):
     return write(tmp_path_factory.mktemp("official"), official=True)
 

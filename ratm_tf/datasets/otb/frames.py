@@ -3,8 +3,9 @@
 import pathlib
 import re
 
-import cv2
 import numpy as np
+
+from ratm_tf.opencv import cv2
 
 # First and last picture with a box, where a sequence has others, too:
 # http://cvlab.hanyang.ac.kr/tracker_benchmark/datasets.html

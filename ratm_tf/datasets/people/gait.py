@@ -1,7 +1,8 @@
 """A cut-out person that moves its legs."""
 
-import cv2
 import numpy as np
+
+from ratm_tf.opencv import cv2
 
 PHASES = 12
 _HIP = 0.48

@@ -1,11 +1,11 @@
 """A video of one person that crosses the view of a camera."""
 
-import cv2
 import numpy as np
 
 from ratm_tf.datasets.people.detector import detect
 from ratm_tf.datasets.people.gait import PHASES, stride_cycle
 from ratm_tf.datasets.people.motion import cross
+from ratm_tf.opencv import cv2
 
 _VISIBLE = 0.3  # A person is there as long as this part of its width is.
 _LAYER_SCALE = 1.15  # Layers are larger than at first, for people that come nearer.

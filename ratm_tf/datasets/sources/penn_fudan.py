@@ -3,12 +3,12 @@
 import pathlib
 import typing
 
-import cv2
 import keras
 import numpy as np
 
 from ratm_tf.datasets.arguments import SPLITS, one_of
 from ratm_tf.datasets.sources.download import download
+from ratm_tf.opencv import cv2
 
 URL = "https://www.cis.upenn.edu/~jshi/ped_html/PennFudanPed.zip"
 _LAYOUTS = (("PNGImages", "PedMasks", "_mask"), ("images", "masks", ""))

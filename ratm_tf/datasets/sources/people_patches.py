@@ -3,10 +3,10 @@
 import pathlib
 import re
 
-import cv2
 import numpy as np
 
 from ratm_tf.datasets.arguments import integer, one_of
+from ratm_tf.opencv import cv2
 
 _SHARES = {"train": (0.0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1.0)}
 
