@@ -23,6 +23,18 @@ def film(streams, cutouts, streets, num_frames, frame_size):
 
     Returns:
         Dict of arrays as described in `people_sequences`.
+
+    Example:
+    >>> import pathlib
+    >>> from ratm_tf.datasets.people.scene import film
+    >>> from ratm_tf.datasets.sources.penn_fudan import load_penn_fudan
+    >>> drawn = "datasets/people/dummy_data/PennFudanPed"  # two drawn people
+    >>> drawn = pathlib.Path(ratm_tf.__file__).parent / drawn
+    >>> cutouts, streets = load_penn_fudan("train", drawn)
+    >>> rng = np.random.default_rng(0)
+    >>> video = film(lambda name: rng, cutouts, streets, 5, (90, 120))
+    >>> video["frames"].shape, video["frames"].dtype
+    ((5, 90, 120, 1), dtype('uint8'))
     """
     rng = streams("scene")
     cutout = cutouts[rng.integers(len(cutouts))]

@@ -52,6 +52,15 @@ def load_penn_fudan(split, path=None):
             another shape.
         FileNotFoundError: there is no such folder or no image in it.
         OSError: there is no path and the download fails.
+
+    Example:
+    >>> import pathlib
+    >>> from ratm_tf.datasets.sources.penn_fudan import load_penn_fudan
+    >>> drawn = "datasets/people/dummy_data/PennFudanPed"
+    >>> drawn = pathlib.Path(ratm_tf.__file__).parent / drawn
+    >>> cutouts, streets = load_penn_fudan("train", drawn)
+    >>> len(cutouts), streets[0].dtype
+    (4, dtype('uint8'))
     """
     one_of("split", split, SPLITS)
     cutouts, streets = [], []

@@ -33,6 +33,11 @@ def load_people_patches(split, path, seed=0):
     Raises:
         FileNotFoundError: a folder is missing or empty.
         ValueError: `split` is unknown, or a file is no image of 64x128 pixels.
+
+    Example:
+    >>> ratm_tf.datasets.load_people_patches("train", "/nowhere")
+    Traceback (most recent call last):
+    FileNotFoundError: Expected `path` to hold images in `negative`. Received: /nowhere
     """
     one_of("split", split, tuple(_SHARES))
     seed = integer("seed", seed, at_least=0)
