@@ -8,8 +8,6 @@ python experiments/track.py --model=pretrained:people --video=street.mp4 \
 Prints a line of JSON for each frame, with the box (x1, y1, x2, y2) in pixels.
 """
 
-import sys
-
 from absl import flags
 
 from ratm_tf.cli import program, tracker, video
@@ -23,18 +21,18 @@ def main(_):
     """Prints the boxes, and draws them where the flags say."""
     import ratm_tf
 
+    video.check_output()
+    box = video.initial_box()
     online = ratm_tf.OnlineTracker(tracker.load_tracker())
-    try:
-        video.report(track(online))
-    except ValueError as error:
-        sys.exit(f"Error: {error}")
+    source = video.Video()
+    video.report(track(online, source.frames(), box), source.frames_per_second)
 
 
-def track(online):
+def track(online, frames, box):
     """Yields frames and boxes."""
-    for index, frame in enumerate(video.frames()):
+    for index, frame in enumerate(frames):
         if index == 0:
-            online.init(frame, video.initial_box())
+            online.init(frame, box)
         else:
             online.update(frame)
         yield frame, online.box

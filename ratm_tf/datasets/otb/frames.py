@@ -87,12 +87,14 @@ def read_frames(paths, channels):
     Traceback (most recent call last):
     ValueError: Expected 0001.jpg to be a picture that OpenCV reads.
     """
-    flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
+    # Grey as `ratm_tf.colour` has it, not as a decoder does.
+    code = cv2.COLOR_BGR2GRAY if channels == 1 else cv2.COLOR_BGR2RGB
     frames = []
     for path in paths:
-        frame = cv2.imread(str(path), flag)
+        frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if frame is None:
             raise ValueError(f"Expected {path} to be a picture that OpenCV reads.")
+        frame = cv2.cvtColor(frame, code)
         frames.append(frame.reshape([*frame.shape[:2], channels]))
         if frame.shape[:2] != frames[0].shape[:2]:
             raise ValueError(
