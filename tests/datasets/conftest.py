@@ -25,6 +25,7 @@ def write(folder, official):
     suffix, kind = ("_mask", "png") if official else ("", "jpg")
     (folder / images).mkdir()
     (folder / masks).mkdir()
+    (folder / images / "._FudanPed00001.png").touch()
     rng = np.random.default_rng(0)
     for i in range(10):
         for c, city in enumerate(("Fudan", "Penn")):

@@ -114,7 +114,7 @@ def _find(path):
         path = next(pathlib.Path(folder).rglob("PNGImages")).parent
     path = pathlib.Path(path)
     for images, masks, suffix in _LAYOUTS:
-        paths = sorted((path / images).glob("*Ped*.*"))
+        paths = sorted((path / images).glob("[!.]*Ped*.*"))
         if paths:
             return paths, path / masks, suffix
     raise FileNotFoundError(

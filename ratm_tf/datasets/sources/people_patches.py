@@ -44,7 +44,7 @@ def load_people_patches(split, path, seed=0):
     patches, labels = [], []
     for label, kind in enumerate(("negative", "positive")):
         folder = pathlib.Path(path) / kind
-        files = sorted(folder.glob("*.*"))
+        files = sorted(folder.glob("[!.]*.*"))
         if not files:
             raise FileNotFoundError(
                 f"Expected `path` to hold images in `{kind}`. Received: {path}"

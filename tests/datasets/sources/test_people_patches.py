@@ -16,6 +16,8 @@ def folder(tmp_path):
             for last in "ab" if number % 2 else ("_0", "_1", "_10"):
                 patch = np.full([128, 64], number, np.uint8)
                 cv2.imwrite(str(tmp_path / kind / f"crop_{number}{last}.png"), patch)
+        (tmp_path / kind / ".DS_Store").touch()
+        (tmp_path / kind / "._crop_1a.png").touch()
     return tmp_path
 
 
