@@ -8,6 +8,7 @@ import numpy as np
 
 from ratm_tf.datasets.arguments import SPLITS, one_of
 from ratm_tf.datasets.sources.download import download
+from ratm_tf.datasets.sources.pictures import read_picture
 from ratm_tf.opencv import cv2
 
 URL = "https://www.cis.upenn.edu/~jshi/ped_html/PennFudanPed.zip"
@@ -65,12 +66,12 @@ def load_penn_fudan(split, path=None):
     one_of("split", split, SPLITS)
     cutouts, streets = [], []
     for image_path, mask_path in _of_split(split, *_find(path)):
-        image = cv2.imread(str(image_path), cv2.IMREAD_GRAYSCALE)
+        image = read_picture(image_path)[..., 0]
         mask = cv2.imread(str(mask_path), cv2.IMREAD_UNCHANGED)
-        if image is None or mask is None or image.shape != mask.shape:
+        if mask is None or mask.shape != image.shape:
             raise ValueError(
-                f"Expected {mask_path} to be a mask of the shape of {image_path}. "
-                f"Received: {[None if i is None else i.shape for i in (image, mask)]}"
+                f"Expected {mask_path} to be a mask of the shape {image.shape} of "
+                f"{image_path}. Received: {None if mask is None else mask.shape}"
             )
         cutouts += cut_out(image, mask)
         streets.append(_empty_street(image, mask))

@@ -6,6 +6,7 @@ import re
 import numpy as np
 
 from ratm_tf.datasets.arguments import integer, one_of
+from ratm_tf.datasets.sources.pictures import read_picture
 from ratm_tf.opencv import cv2
 
 _SHARES = {"train": (0.0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1.0)}
@@ -50,11 +51,11 @@ def load_people_patches(split, path, seed=0):
                 f"Expected `path` to hold images in `{kind}`. Received: {path}"
             )
         for file in _of_split(split, files, seed):
-            patch = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
-            if patch is None or patch.shape != (128, 64):
+            patch = read_picture(file)[..., 0]
+            if patch.shape != (128, 64):
                 raise ValueError(
-                    f"Expected {file} to be an image of 64x128 pixels. Received: "
-                    + ("no image" if patch is None else f"shape {patch.shape}")
+                    f"Expected {file} to be a picture of 64x128 pixels. "
+                    f"Received: shape {patch.shape}"
                 )
             patches.append(patch)
             labels.append(label)

@@ -63,6 +63,6 @@ def test_wrong_folders(tmp_path):
     cv2.imwrite(str(tmp_path / "negative" / "1.png"), np.zeros([64, 64]))
     with pytest.raises(
         ValueError,
-        match=r"1.png to be an image of 64x128 pixels. Received: shape \(64, 64\)",
+        match=r"1.png to be a picture of 64x128 pixels. Received: shape \(64, 64\)",
     ):
         load_people_patches("train", tmp_path)
