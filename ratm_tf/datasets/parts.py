@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from ratm_tf.datasets.arguments import integer, sequence_indices
+from ratm_tf.datasets.keys import stream
 
 PER_FRAME = ("frames", "boxes", "mask")
 
@@ -21,7 +22,7 @@ def random_parts(examples, *, num_frames, num_sequences=None, start=0, seed=0):
         num_frames: frames of a part.
         num_sequences: how many parts; without it, they never end.
         start: index of the first part.
-        seed: integer.
+        seed: integer, or a tuple of integers and words.
 
     Returns:
         A `tf.data.Dataset` of dicts of the same names, and `mask`, bool [num_frames];
@@ -39,7 +40,7 @@ def random_parts(examples, *, num_frames, num_sequences=None, start=0, seed=0):
     (TensorShape([5, 20, 30, 1]), np.True_)
     """
     num_frames = integer("num_frames", num_frames, at_least=1)
-    seed = integer("seed", seed)
+    steps = seed if isinstance(seed, tuple) else (integer("seed", seed),)
     indices = sequence_indices(start, num_sequences)
     if not examples:
         raise ValueError("Expected `examples` to be of one at least. Received: none")
@@ -63,10 +64,10 @@ def random_parts(examples, *, num_frames, num_sequences=None, start=0, seed=0):
         name: tf.constant(np.stack([example[name] for example in examples]))
         for name in examples[0].keys() - {*PER_FRAME, "initial_box"}
     }
-    key, count = tf.constant(seed, tf.int64), len(examples)
+    key, count = stream("parts", *steps), len(examples)
 
     def part(number):
-        uniform = tf.random.stateless_uniform([2], [key, number], alg="philox")
+        uniform = tf.random.stateless_uniform([2], key(number), alg="philox")
         index = tf.cast(uniform[0] * count, tf.int64)
         spare = tf.maximum(ends[index] - num_frames, 0)
         first = tf.cast(uniform[1] * tf.cast(spare + 1, tf.float32), tf.int64)

@@ -92,7 +92,7 @@ def kth_sequences(
             num_frames=num_frames,
             num_sequences=num_sequences,
             start=start,
-            seed=seed,
+            seed=(seed, split),
         )
     else:
         if start >= len(examples):

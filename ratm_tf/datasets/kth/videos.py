@@ -3,13 +3,13 @@
 import itertools
 import pathlib
 
-import cv2
 import numpy as np
 from absl import logging
 
 from ratm_tf.datasets.arguments import one_of
 from ratm_tf.datasets.kth import FRAME_SIZE
 from ratm_tf.datasets.kth.annotations import ACTIONS, BadSequence, read_annotations
+from ratm_tf.opencv import cv2
 
 BOX_FILE = "KTHBoundingBoxInfo.txt"
 

@@ -3,8 +3,9 @@
 import pathlib
 import re
 
-import cv2
 import numpy as np
+
+from ratm_tf.datasets.sources.pictures import read_picture
 
 # First and last picture with a box, where a sequence has others, too:
 # http://cvlab.hanyang.ac.kr/tracker_benchmark/datasets.html
@@ -86,18 +87,12 @@ def read_frames(paths, channels):
     Traceback (most recent call last):
     ValueError: Expected 0001.jpg to be a picture that OpenCV reads.
     """
-    # Grey as `ratm_tf.colour` has it, not as a decoder does.
-    code = cv2.COLOR_BGR2GRAY if channels == 1 else cv2.COLOR_BGR2RGB
     frames = []
     for path in paths:
-        frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if frame is None:
-            raise ValueError(f"Expected {path} to be a picture that OpenCV reads.")
-        frame = cv2.cvtColor(frame, code)
-        frames.append(frame.reshape([*frame.shape[:2], channels]))
-        if frame.shape[:2] != frames[0].shape[:2]:
+        frames.append(read_picture(path, channels))
+        if frames[-1].shape != frames[0].shape:
             raise ValueError(
                 f"Expected {path} to have the shape {frames[0].shape[:2]} of the "
-                f"first frame. Received: {frame.shape[:2]}"
+                f"first frame. Received: {frames[-1].shape[:2]}"
             )
     return np.stack(frames)

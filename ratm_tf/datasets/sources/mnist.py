@@ -25,6 +25,13 @@ class Digits:
         images: uint8 of shape [n, 28, 28], 0 is the background and 255 full ink.
         labels: int64 of shape [n], 0..9.
         source: string, a path or a name, for the records of a run.
+
+    Example:
+    >>> from ratm_tf.datasets.sources.mnist import Digits
+    >>> digits = Digits(np.zeros([2, 28, 28], np.uint8), np.array([0, 0]), "nowhere")
+    >>> images, labels = digits
+    >>> images.shape, digits.source
+    ((2, 28, 28), 'nowhere')
     """
 
     images: np.ndarray
