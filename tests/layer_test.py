@@ -68,7 +68,7 @@ def check_gradients(make, inputs):
 
 
 def check_saving(make, inputs, path, parts=lambda subject: [subject]):
-    """What was saved loads: values, which parts are trainable, the optimizer's state."""
+    """What was saved loads: values, what is trainable, the optimizer's state."""
     subject = make()
     model = as_model(subject, inputs)
     expected = model.predict(inputs, verbose=0)

@@ -1,4 +1,4 @@
-"""Every public layer, cell, model, loss, metric and regulariser, as Keras expects it."""
+"""Every public layer, cell, model, loss, metric and regulariser, as Keras has it."""
 
 import keras
 import numpy as np
