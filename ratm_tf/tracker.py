@@ -306,7 +306,7 @@ class Tracker(keras.Model):
             List of float32 tensors, see `RATMCell.get_initial_state`.
 
         Raises:
-            ValueError: if `initial_box` is missing or not expected, or of another shape.
+            ValueError: if `initial_box` is missing, not expected, or of another shape.
         """
         given = self.starts_on_target
         if given != (initial_box is not None):
@@ -395,8 +395,8 @@ class Tracker(keras.Model):
             label, output = labels[name].shape, y_pred[name].shape
             if not label.is_compatible_with(output):
                 raise ValueError(
-                    f"Expected the label {name!r} of shape {tuple(output)}, that of the "
-                    f"output. Received shape: {tuple(label)}"
+                    f"Expected the label {name!r} of shape {tuple(output)}, its "
+                    f"output's. Received shape: {tuple(label)}"
                 )
 
         # Keras names metrics after their outputs if there are several.

@@ -4,8 +4,8 @@ All of them average over everything but batch and time, so a sample weight `[B, 
 masks frames: those beyond the end of a shorter sequence, or all but the last one.
 Features, class probabilities and boxes are vectors, for which Keras has the objective:
 `keras.losses.MeanSquaredError` is the paper's for the first two, and
-`keras.losses.CosineSimilarity` the distance that it tried for features. The weight penalty
-(Eq. 18) is `WeightPenalty`, for `kernel_regularizer` of `ratm_tf.RATMCell`.
+`keras.losses.CosineSimilarity` the distance that it tried for features. The weight
+penalty (Eq. 18) is `WeightPenalty`, for `kernel_regularizer` of `ratm_tf.RATMCell`.
 """
 
 import keras
