@@ -132,6 +132,9 @@ def test_jit_compiles():
     [
         ({"glimpse_size": (0, 5)}, "glimpse_size"),
         ({"glimpse_size": (5,)}, "glimpse_size"),
+        ({"glimpse_size": 2.5}, "glimpse_size"),
+        ({"glimpse_size": "ab"}, "glimpse_size"),
+        ({"glimpse_size": None}, "glimpse_size"),
         ({"min_sigma": -1.0}, "min_sigma"),
         ({"implementation": "cuda"}, "implementation"),
     ],
