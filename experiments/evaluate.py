@@ -7,9 +7,9 @@ import contextlib
 import json
 import sys
 
-from absl import app, flags
+from absl import flags
 
-from ratm_tf.cli import tracker
+from ratm_tf.cli import program, tracker
 
 flags.adopt_module_key_flags(tracker)
 flags.mark_flag_as_required("model")
@@ -107,4 +107,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

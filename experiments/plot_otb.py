@@ -5,9 +5,9 @@ python experiments/plot_otb.py --model=pretrained:people --otb_dir=otb --output=
 
 import pathlib
 
-from absl import app, flags
+from absl import flags
 
-from ratm_tf.cli import tracker
+from ratm_tf.cli import program, tracker
 
 flags.adopt_module_key_flags(tracker)
 flags.FLAGS.set_default("model", "pretrained:people")
@@ -49,4 +49,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

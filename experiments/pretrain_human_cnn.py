@@ -9,9 +9,9 @@ finished epoch.
 python experiments/pretrain_human_cnn.py --persons_path=persons --model_dir=/tmp/cnn
 """
 
-from absl import app, flags
+from absl import flags
 
-from ratm_tf.cli import classifier, run
+from ratm_tf.cli import classifier, program, run
 
 flags.adopt_module_key_flags(classifier)
 flags.mark_flag_as_required("model_dir")
@@ -43,4 +43,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

@@ -7,9 +7,9 @@ it goes on from the last finished epoch.
 python experiments/pretrain_mnist_cnn.py --model_dir=/tmp/mnist_cnn
 """
 
-from absl import app, flags
+from absl import flags
 
-from ratm_tf.cli import classifier, run
+from ratm_tf.cli import classifier, program, run
 
 flags.adopt_module_key_flags(classifier)
 flags.mark_flag_as_required("model_dir")
@@ -36,4 +36,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

@@ -8,12 +8,11 @@ A file goes to the server in one request, a camera (its number) frame by frame. 
 line of JSON for each frame, with the box (x1, y1, x2, y2) in pixels.
 """
 
-import sys
-
-from absl import app, flags
+import numpy as np
+from absl import flags
 
 from ratm_tf import serving
-from ratm_tf.cli import video
+from ratm_tf.cli import program, video
 
 flags.adopt_module_key_flags(video)
 _GRPC = flags.DEFINE_string("grpc", None, "host:port of the server's gRPC port.")
@@ -36,30 +35,31 @@ def main(_):
     """Prints the boxes, and draws them where the flags say."""
     from ratm_tf.boxes import xyxy_from_xywh
 
-    try:
-        make_client = serving.GrpcClient if _GRPC.value else serving.RestClient
-        address = _GRPC.value or _REST.value
-        box = video.initial_box()
-        if box is not None:
-            box = xyxy_from_xywh(box)
-        track = stream if video.is_camera() or _STREAM.value else at_once
-        with make_client(
-            address, _MODEL.value, _TIMEOUT.value, _ATTEMPTS.value
-        ) as client:
-            video.report(track(serving.RemoteTracker(client), box))
-    except (ImportError, RuntimeError, ValueError) as error:
-        sys.exit(f"Error: {error}")
+    video.check_output()
+    make_client = serving.GrpcClient if _GRPC.value else serving.RestClient
+    address = _GRPC.value or _REST.value
+    box = video.initial_box()
+    if box is not None:
+        box = xyxy_from_xywh(box)
+    track = stream if video.is_stream() or _STREAM.value else at_once
+    with make_client(address, _MODEL.value, _TIMEOUT.value, _ATTEMPTS.value) as client:
+        source = video.Video()
+        tracked = track(serving.RemoteTracker(client), source.frames(), box)
+        video.report(tracked, source.frames_per_second)
 
 
-def at_once(tracker, box):
-    """Yields frames and boxes, tracked in one request."""
-    images = [encoded(frame) for frame in video.frames()]
-    yield from zip(video.frames(), tracker.track(images, box), strict=True)
+def at_once(tracker, frames, box):
+    """Yields frames as they were sent and boxes, tracked in one request."""
+    from ratm_tf.opencv import cv2
+
+    images = [encoded(frame) for frame in frames]
+    for image, tracked in zip(images, tracker.track(images, box), strict=True):
+        yield cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR), tracked
 
 
-def stream(tracker, box):
+def stream(tracker, frames, box):
     """Yields frames and boxes as frames come."""
-    for index, frame in enumerate(video.frames()):
+    for index, frame in enumerate(frames):
         if index == 0:
             tracker.start(frame.shape[:2], box)
         yield frame, tracker.step(encoded(frame))
@@ -73,4 +73,4 @@ def encoded(frame):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

@@ -8,11 +8,9 @@ python experiments/track.py --model=pretrained:people --video=street.mp4 \
 Prints a line of JSON for each frame, with the box (x1, y1, x2, y2) in pixels.
 """
 
-import sys
+from absl import flags
 
-from absl import app, flags
-
-from ratm_tf.cli import tracker, video
+from ratm_tf.cli import program, tracker, video
 
 flags.adopt_module_key_flags(tracker)
 flags.adopt_module_key_flags(video)
@@ -23,22 +21,22 @@ def main(_):
     """Prints the boxes, and draws them where the flags say."""
     import ratm_tf
 
+    video.check_output()
+    box = video.initial_box()
     online = ratm_tf.OnlineTracker(tracker.load_tracker())
-    try:
-        video.report(track(online))
-    except ValueError as error:
-        sys.exit(f"Error: {error}")
+    source = video.Video()
+    video.report(track(online, source.frames(), box), source.frames_per_second)
 
 
-def track(online):
+def track(online, frames, box):
     """Yields frames and boxes."""
-    for index, frame in enumerate(video.frames()):
+    for index, frame in enumerate(frames):
         if index == 0:
-            online.init(frame, video.initial_box())
+            online.init(frame, box)
         else:
             online.update(frame)
         yield frame, online.box
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

@@ -7,9 +7,9 @@ TensorBoard logs; started again after an interruption, it goes on from the last 
 python experiments/train_bouncing_balls.py --penalty=last --model_dir=/tmp/ratm_balls
 """
 
-from absl import app, flags
+from absl import flags
 
-from ratm_tf.cli import training
+from ratm_tf.cli import program, training
 
 flags.adopt_module_key_flags(training)
 _PENALTY = flags.DEFINE_enum(
@@ -28,4 +28,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

@@ -12,9 +12,9 @@ logs; started again after an interruption, it goes on from the last epoch. With
 --test_subject=all each subject has a folder, and metrics.json their averages.
 """
 
-from absl import app, flags
+from absl import flags
 
-from ratm_tf.cli import training
+from ratm_tf.cli import program, training
 
 flags.adopt_module_key_flags(training)
 _DATASET = flags.DEFINE_enum("dataset", "kth", ["kth", "people"], "What to track.")
@@ -58,4 +58,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

@@ -10,9 +10,9 @@ TensorBoard logs; started again after an interruption, it goes on from the last 
 python experiments/train_mnist.py --model_dir=/tmp/ratm_mnist
 """
 
-from absl import app, flags
+from absl import flags
 
-from ratm_tf.cli import training
+from ratm_tf.cli import program, training
 
 flags.adopt_module_key_flags(training)
 _DIGITS = flags.DEFINE_integer(
@@ -41,4 +41,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

@@ -5,6 +5,9 @@ import tensorflow as tf
 
 from ratm_tf.boxes import xywh_from_xyxy, xyxy_from_xywh
 
+# How far floating frames may be off 0..1: half a level of 0..255.
+_ROUNDING = 0.5 / 255.0
+
 
 class OnlineTracker:
     """Runs a `ratm_tf.Tracker` frame by frame, with the habits of `cv2.Tracker`.
@@ -19,6 +22,9 @@ class OnlineTracker:
         box: the box in the last frame, float32 `[4]`, `(x1, y1, x2, y2)` in the
             coordinates of the tracker's `boxes` output.
 
+    Raises:
+        ValueError: if the tracker is not built.
+
     Example:
     >>> online = ratm_tf.OnlineTracker(ratm_tf.load_pretrained("moving_mnist"))
     >>> video = np.zeros([3, 100, 100, 1], np.uint8)
@@ -28,12 +34,23 @@ class OnlineTracker:
     """
 
     def __init__(self, tracker):
+        if not tracker.built:
+            raise ValueError(
+                "Expected a built `tracker`: call it once, or `build` it, before."
+            )
         self._tracker = tracker
-        self._steps = {}
         # Handing them to and fro takes longer than a small tracker's step.
         self._states = [
             tf.Variable(tf.zeros([1, spec.shape[-1]])) for spec in tracker.state_spec
         ]
+        # One graph for frames of all sizes. To find it takes a tf.function longer than
+        # a small step.
+        self._steps = {
+            dtype: self._step.get_concrete_function(
+                tf.TensorSpec([None, None, tracker.channels], dtype)
+            )
+            for dtype in (tf.uint8, tf.float32)
+        }
         self._shape = None
         self.box = None
 
@@ -48,32 +65,29 @@ class OnlineTracker:
             variable.assign(state)
 
     def init(self, frame, box=None):
-        """Starts on a new video.
+        """Starts on a new video. What is refused leaves the tracker as it was.
 
         Args:
             frame: the first frame, `[H, W]` or `[H, W, C]`, uint8 in 0..255 or floating
-                in 0..1. A colour frame for a tracker of grey ones is taken as BGR, as
-                OpenCV reads it, and converted.
+                in 0..1. Colours are in OpenCV's order, BGR or BGRA: a tracker of grey
+                frames gets them as `ratm_tf.colour` has it, one of colour frames RGB.
             box: `(x, y, w, h)` of the target in pixels, as OpenCV has it, for trackers
                 that start on a given target.
 
         Raises:
-            ValueError: if the frame's shape does not fit the tracker, the box is empty
-                or not finite, or it is missing or not expected.
+            ValueError: if the frame's shape, dtype or values do not fit; the box is
+                not four finite numbers with w, h > 0, or is off the frame; or it is
+                missing or not expected.
         """
-        initial_box = None
+        prepared = self._prepared(frame)
+        if prepared is None:
+            raise ValueError("Expected a finite `frame`. Received NaN or infinity.")
+        size = prepared.shape[:2]
         if box is not None:
-            box = np.asarray(box, np.float32)
-            if not (np.isfinite(box).all() and (box[2:] > 0).all()):
-                raise ValueError(
-                    "Expected `box` to be finite (x, y, w, h) with w, h > 0. "
-                    f"Received: {box}"
-                )
-            initial_box = xyxy_from_xywh(box)[np.newaxis]
+            box = _checked_box(box, size)[np.newaxis]
+        self._assign(self._tracker.initial_state(1, size, box))
         self._shape = np.shape(frame)
-        frame = self._prepared(frame)
-        self._assign(self._tracker.initial_state(1, frame.shape[:2], initial_box))
-        self._advance(frame)
+        self._advance(prepared)
 
     def update(self, frame):
         """Tracks the target into the next frame.
@@ -82,12 +96,14 @@ class OnlineTracker:
             frame: the next frame, of the first one's shape.
 
         Returns:
-            `(ok, box)`: whether the box overlaps the frame, and the box as integers
-            `(x, y, w, h)`, as OpenCV has it.
+            `(ok, box)`: whether the frame is finite and the box overlaps it, and the
+            box as integers `(x, y, w, h)`, as OpenCV has it. A frame that is not finite
+            is passed over: the box stays where it was.
 
         Raises:
             RuntimeError: if `init` was not called.
-            ValueError: if the frame does not have the first one's shape.
+            ValueError: if the frame does not have the first one's shape, or its dtype
+                or values do not fit.
         """
         if self._shape is None:
             raise RuntimeError("Call `init` with the first frame before `update`.")
@@ -96,33 +112,80 @@ class OnlineTracker:
                 f"Expected a `frame` of shape {self._shape}, as the first one. "
                 f"Received shape: {np.shape(frame)}"
             )
-        self._advance(self._prepared(frame))
+        prepared = self._prepared(frame)
+        if prepared is not None:
+            self._advance(prepared)
         if not np.isfinite(self.box).all():
             return False, (0, 0, 0, 0)
-        x, y, w, h = xywh_from_xyxy(self.box).tolist()
-        height, width = self._shape[:2]
-        ok = x < width and y < height and x + w > 0 and y + h > 0
-        return ok, (round(x), round(y), round(w), round(h))
+        xywh = xywh_from_xyxy(self.box)
+        ok = prepared is not None and _overlaps(xywh, self._shape[:2])
+        return ok, tuple(round(number) for number in xywh.tolist())
 
     def _advance(self, frame):
-        # To find the trace for a frame takes a tf.function longer than a small step.
-        kind = frame.shape, frame.dtype
-        if kind not in self._steps:
-            self._steps[kind] = self._step.get_concrete_function(frame)
-        self.box = self._steps[kind](frame).numpy()
+        self.box = self._steps[frame.dtype](frame).numpy()
 
     def _prepared(self, frame):
+        """Returns the frame as the tracker takes it, or None if it is not finite."""
         frame = np.asarray(frame)
+        if frame.dtype != np.uint8:
+            if not np.issubdtype(frame.dtype, np.floating):
+                raise ValueError(
+                    "Expected a `frame` of dtype uint8 in 0..255 or floating in 0..1. "
+                    f"Received dtype: {frame.dtype}"
+                )
+            frame = frame.astype(np.float32)
+            if not np.isfinite(frame).all():
+                return None
+            low, high = frame.min(initial=0), frame.max(initial=0)
+            if low < -_ROUNDING or high > 1 + _ROUNDING:
+                raise ValueError(
+                    "Expected a floating `frame` in 0..1. Received values in "
+                    f"{low}..{high}"
+                )
         channels = self._tracker.channels
-        if frame.ndim == 3 and frame.shape[-1] == 3 and channels == 1:
-            from ratm_tf.opencv import cv2
-
-            frame = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
         if frame.ndim == 2:
             frame = frame[..., np.newaxis]
-        if frame.ndim != 3 or frame.shape[-1] != channels:
+        if frame.ndim == 3 and frame.shape[-1] in (3, 4) and channels in (1, 3):
+            frame = _from_opencv(frame, channels)
+        if frame.ndim != 3 or frame.shape[-1] != channels or 0 in frame.shape:
             raise ValueError(
                 f"Expected a `frame` [H, W] or [H, W, C] with {channels} channel(s). "
                 f"Received shape: {frame.shape}"
             )
         return tf.constant(frame)
+
+
+def _from_opencv(frame, channels):
+    """Turns BGR or BGRA into grey or RGB."""
+    from ratm_tf.opencv import cv2
+
+    codes = {
+        (3, 1): cv2.COLOR_BGR2GRAY,
+        (4, 1): cv2.COLOR_BGRA2GRAY,
+        (3, 3): cv2.COLOR_BGR2RGB,
+        (4, 3): cv2.COLOR_BGRA2RGB,
+    }
+    converted = cv2.cvtColor(frame, codes[frame.shape[-1], channels])
+    return converted.reshape([*frame.shape[:2], channels])
+
+
+def _checked_box(box, frame_size):
+    """Turns the `(x, y, w, h)` of a target into `(x1, y1, x2, y2)`."""
+    box = np.asarray(box, np.float32)
+    if (
+        box.shape != (4,)
+        or not np.isfinite(box).all()
+        or not (box[2:] > 0).all()
+        or not _overlaps(box, frame_size)
+    ):
+        height, width = frame_size
+        raise ValueError(
+            "Expected `box` to be finite (x, y, w, h) with w, h > 0 on the frame, "
+            f"{width} x {height}. Received: {box}"
+        )
+    return xyxy_from_xywh(box)
+
+
+def _overlaps(xywh, frame_size):
+    (x, y, w, h), (height, width) = xywh.tolist(), frame_size
+    return x < width and y < height and x + w > 0 and y + h > 0

@@ -1,17 +1,20 @@
 """The tracker: attention, features and objectives as one Keras model."""
 
-import math
+import copy
 
 import keras
 import tensorflow as tf
 
-from ratm_tf.attention import gaussian_glimpse
+from ratm_tf.attention import RATMCell, gaussian_glimpse
 from ratm_tf.attention.window import activations_from_window
 from ratm_tf.boxes import KINDS, box_from_window, scale_box, window_from_box
 
-# In training, sequences of at most so many frames are unrolled if their length is known
-# as a graph is built: that takes a few seconds more, and a step half the time.
-MOST_UNROLLED_FRAMES = 32
+# In training, sequences are unrolled if that makes at most so many uses of weights:
+# building the graph takes a few seconds more, and a step half the time. A larger cell,
+# with a network for its features, takes much longer to build, and gains nothing.
+MOST_UNROLLED_USES = 320
+
+_OUTPUTS = ("boxes", "corner_boxes", "windows", "glimpses")
 
 
 @keras.saving.register_keras_serializable(package="ratm_tf")
@@ -34,7 +37,7 @@ class Tracker(keras.Model):
             that name. They judge glimpses `[B * T, N, M, C]` in training and
             evaluation, and take no part in tracking, as the paper switches its
             classifier off at test time. Those with `trainable = False` judge in
-            inference mode.
+            inference mode. One may be the cell's `features`, or contain them.
         box_scale: how many times wider and higher than the target the window is, for
             trackers that see it with its surroundings (1.5 for KTH, section 6.3).
             Boxes that come in are enlarged so, boxes that go out reduced.
@@ -42,12 +45,20 @@ class Tracker(keras.Model):
             puts the first window, through which window targets are read, and what
             `boxes` are. `"corner"`, the paper's box through the outermost grid centres
             (section 5.2), or `"extent"`, what the glimpse covers.
+        unroll: whether the frames of a sequence are unrolled in training, which makes
+            a longer graph of shorter steps, and needs a length that is known as the
+            graph is built. None unrolls short sequences through small cells, unless
+            XLA may compile them, whose loops are as fast.
 
     Call arguments:
         inputs: dict of
             `frames`: `[B, T, H, W, C]`, uint8 in 0..255 or floating in 0..1;
-            `initial_box`: floating `[B, 4]`, `(x1, y1, x2, y2)` in pixels, the target's
-            box in the first frame, for cells with `initial_window="given"`.
+            `initial_box`: `[B, 4]`, `(x1, y1, x2, y2)` in pixels, the target's box in
+            the first frame, for cells with `initial_window="given"`;
+            or the frames alone.
+
+    Labels are a dict by output, or the true boxes alone; sample weights are `[B]` or
+    `[B, T]`, for all outputs or a dict of them.
 
     Returns:
         Dict of float32 tensors. Boxes at `t` are predicted before frame `t` is seen:
@@ -58,8 +69,10 @@ class Tracker(keras.Model):
             `glimpses`: `[B, T, N, M, C]`, in 0..1.
 
     Raises:
-        ValueError: if `initial_box` is missing or not expected, or `frames` do not have
-            the shape `[B, T, H, W, C]`; in training, if a loss or metric has no label.
+        ValueError: if an argument is not one of those above; `initial_box` is missing
+            or not expected; `frames` do not have the shape `[B, T, H, W, C]` with the
+            `C` that the tracker was built for; in training, if a loss or metric has no
+            label, or one of another shape.
         KeyError: in training, if a loss or metric is on an output that is not there.
 
     Example:
@@ -72,8 +85,24 @@ class Tracker(keras.Model):
     (4, 10, 4)
     """
 
-    def __init__(self, cell, objectives=None, box_scale=1.0, box="extent", **kwargs):
+    def __init__(
+        self,
+        cell,
+        objectives=None,
+        box_scale=1.0,
+        box="extent",
+        unroll=None,
+        **kwargs,
+    ):
         super().__init__(autocast=False, **kwargs)
+        if not isinstance(cell, RATMCell):
+            raise ValueError(f"Expected `cell` to be a RATMCell. Received: {cell!r}")
+        taken = sorted(set(objectives or {}) & set(_OUTPUTS))
+        if taken:
+            raise ValueError(
+                "Expected `objectives` by names that are not the tracker's outputs. "
+                f"Received: {taken}"
+            )
         if not box_scale > 0:
             raise ValueError(f"Expected `box_scale` > 0. Received: {box_scale!r}")
         if box not in KINDS:
@@ -81,6 +110,7 @@ class Tracker(keras.Model):
         self.objectives = dict(objectives or {})
         self.box_scale = box_scale
         self.box = box
+        self.unroll = unroll
         # The loop carries windows in pixels, which float16 would round.
         self.loop = keras.layers.RNN(
             cell, return_sequences=True, dtype="float32", name="loop"
@@ -122,27 +152,31 @@ class Tracker(keras.Model):
         self.train_function = self.test_function = self.predict_function = None
 
     def build(self, inputs_shape):
-        shape = inputs_shape["frames"]
+        shape = _as_inputs(inputs_shape)["frames"]
         if len(shape) != 5:
             raise ValueError(
                 "Expected `frames` of shape [B, T, H, W, C]. Received shape: "
                 f"{tuple(shape)}"
             )
-        self.loop.build(shape)
-        for model in self.objectives.values():
-            if not model.built:
-                model.build((None, *self.cell.glimpse_shape))
+        # Outside of a function that `fit` traces: were the trace to fail, for want of a
+        # label, it would leave weights without values.
+        with tf.init_scope():
+            self.loop.build(shape)
+            for model in self.objectives.values():
+                if not model.built:
+                    model.build((None, *self.cell.glimpse_shape))
 
     def call(self, inputs, training=None):
+        inputs = _as_inputs(inputs)
         # Frames are data: without this the loop would compute their gradient.
         frames = tf.stop_gradient(inputs["frames"])
+        if not frames.shape.is_compatible_with([None] * 4 + [self.channels]):
+            raise ValueError(
+                f"Expected `frames` of shape [B, T, H, W, {self.channels}]. Received "
+                f"shape: {tuple(frames.shape)}"
+            )
         loop = self.loop
-        # XLA's loops are as fast as what it unrolls.
-        if (
-            training
-            and not self.cell.glimpse.supports_jit
-            and (frames.shape[1] or math.inf) <= MOST_UNROLLED_FRAMES
-        ):
+        if training and self._unrolls(frames.shape[1]):
             loop = keras.layers.RNN(
                 self.cell, return_sequences=True, unroll=True, dtype="float32"
             )
@@ -155,6 +189,13 @@ class Tracker(keras.Model):
             ),
         )
         return self._outputs(output)
+
+    def _unrolls(self, length):
+        if self.unroll is not None:
+            return self.unroll
+        if length is None or self.cell.glimpse.supports_jit:
+            return False
+        return length * len(self.cell.weights) <= MOST_UNROLLED_USES
 
     def _outputs(self, output):
         windows, glimpses = self.cell.split_output(output)
@@ -206,18 +247,15 @@ class Tracker(keras.Model):
 
         Args:
             frames: `[B, T, H, W, C]`, uint8 in 0..255 or floating in 0..1.
-            boxes: floating `[B, T, 4]`, the targets' `(x1, y1, x2, y2)` in pixels.
+            boxes: `[B, T, 4]`, the targets' `(x1, y1, x2, y2)` in pixels.
 
         Returns:
             Glimpses `[B, T, N, M, C]`, float32 in 0..1.
 
         Example:
         >>> tracker = ratm_tf.load_pretrained("moving_mnist")
-        >>> digits = ratm_tf.datasets.moving_mnist_sequences(
-        ...     "test", num_frames=5, batch_size=2, fallback=True
-        ... )
-        >>> example = next(iter(digits))
-        >>> tracker.read(example["frames"], example["boxes"]).shape
+        >>> frames = tf.random.uniform([2, 5, 100, 100, 1])
+        >>> tracker.read(frames, tf.tile([[[40.0, 30.0, 68.0, 58.0]]], [2, 5, 1])).shape
         TensorShape([2, 5, 28, 28, 1])
         """
         frames = tf.convert_to_tensor(frames)
@@ -261,13 +299,14 @@ class Tracker(keras.Model):
             batch_size: number of sequences `B`.
             frame_size: `(H, W)` of the frames, integers, or integer tensors, scalar or
                 `[B]` for streams of frames of different sizes.
-            initial_box: floating `[B, 4]` for cells with `initial_window="given"`.
+            initial_box: `[B, 4]`, the target's `(x1, y1, x2, y2)` in pixels, for cells
+                with `initial_window="given"`.
 
         Returns:
             List of float32 tensors, see `RATMCell.get_initial_state`.
 
         Raises:
-            ValueError: if `initial_box` is missing or not expected.
+            ValueError: if `initial_box` is missing, not expected, or of another shape.
         """
         given = self.starts_on_target
         if given != (initial_box is not None):
@@ -280,6 +319,12 @@ class Tracker(keras.Model):
             )
         if not given:
             return self.cell.get_initial_state(batch_size)
+        initial_box = tf.convert_to_tensor(initial_box)
+        if not initial_box.shape.is_compatible_with([None, 4]):
+            raise ValueError(
+                "Expected `initial_box` of shape [B, 4], a box for each sequence. "
+                f"Received shape: {tuple(initial_box.shape)}"
+            )
         window = self.window_from_box(initial_box)
         return self.cell.get_initial_state(
             batch_size,
@@ -307,7 +352,7 @@ class Tracker(keras.Model):
         Adds to `y_pred` what the objectives make of it, so that metrics find what was
         made for losses.
         """
-        labels = dict(y or {})
+        labels = {} if y is None else dict(y) if isinstance(y, dict) else {"boxes": y}
         box_names = ["boxes", "corner_boxes"]
         true_boxes = next((labels[name] for name in box_names if name in labels), None)
         if true_boxes is not None:
@@ -320,7 +365,7 @@ class Tracker(keras.Model):
                         "Expected the label `boxes`, to read the true glimpses there, "
                         f"or `glimpses`. Received labels: {sorted(labels)}"
                     )
-                glimpses = self.read(x["frames"], true_boxes)
+                glimpses = self.read(_as_inputs(x)["frames"], true_boxes)
                 labels["glimpses"] = tf.stop_gradient(glimpses)
             return labels["glimpses"]
 
@@ -334,10 +379,9 @@ class Tracker(keras.Model):
                     judged = _each_frame(model, true_glimpses(), False)
                     labels[name] = tf.stop_gradient(judged)
             elif name not in y_pred:
-                outputs = [*y_pred, *(self.objectives.keys() - y_pred.keys())]
                 raise KeyError(
-                    f"Expected losses and metrics on outputs of the tracker, {outputs}."
-                    f" Received: {name!r}"
+                    "Expected losses and metrics on outputs of the tracker, "
+                    f"{[*_OUTPUTS, *self.objectives]}. Received: {name!r}"
                 )
             elif name == "glimpses":
                 true_glimpses()
@@ -345,6 +389,14 @@ class Tracker(keras.Model):
                 raise ValueError(
                     f"Expected a label for the output {name!r}, on which there is a "
                     f"loss or a metric. Received labels: {sorted(labels)}"
+                )
+
+        for name in asked & set(_OUTPUTS):
+            label, output = labels[name].shape, y_pred[name].shape
+            if not label.is_compatible_with(output):
+                raise ValueError(
+                    f"Expected the label {name!r} of shape {tuple(output)}, its "
+                    f"output's. Received shape: {tuple(label)}"
                 )
 
         # Keras names metrics after their outputs if there are several.
@@ -355,34 +407,38 @@ class Tracker(keras.Model):
                 for name in names
             }
         outputs = {name: y_pred[name] for name in names}
-        return (
-            outputs | {n: labels[n] for n in names if n in labels},
-            outputs,
-            (sample_weight),
-        )
+        labels = {name: labels[name] for name in names if name in labels}
+        return outputs | labels, outputs, sample_weight
 
     def get_config(self):
-        serialize = keras.saving.serialize_keras_object
+        self._serialized_objectives()
         return super().get_config() | {
-            "cell": serialize(self.cell),
-            "objectives": {
-                name: serialize(model) for name, model in self.objectives.items()
-            },
+            "cell": keras.saving.serialize_keras_object(self.cell),
+            "objectives": self._serialized_objectives(),
             "box_scale": self.box_scale,
             "box": self.box,
+            "unroll": self.unroll,
         }
+
+    def _serialized_objectives(self):
+        # Keras recognises an object that is in two places, such as features that are an
+        # objective, if it meets it first here, again in the cell, and here at last: it
+        # fails to mark what it meets for the first time within something else.
+        serialize = keras.saving.serialize_keras_object
+        return {name: serialize(model) for name, model in self.objectives.items()}
 
     @classmethod
     def from_config(cls, config):
+        config = copy.deepcopy(config)  # Keras takes apart what it deserialises.
         deserialize = keras.saving.deserialize_keras_object
-        objectives = config["objectives"].items()
-        return cls(
-            **config
-            | {
-                "cell": deserialize(config["cell"]),
-                "objectives": {name: deserialize(model) for name, model in objectives},
-            }
-        )
+        config["cell"] = deserialize(config["cell"])
+        for name, model in config["objectives"].items():
+            config["objectives"][name] = deserialize(model)
+        return cls(**config)
+
+
+def _as_inputs(inputs):
+    return inputs if isinstance(inputs, dict) else {"frames": inputs}
 
 
 def _names(argument, by_output):

@@ -26,9 +26,7 @@ PROJECT_TESTS = {
 TESTED_ELSEWHERE = {
     "cli/classifier",  # by the programs, as all of cli
     "cli/run",
-    "cli/tracker",
     "cli/training",
-    "cli/video",
     "recipes/experiment",  # by the recipes that make it
     "pretrained/presets",  # by load_pretrained
 }

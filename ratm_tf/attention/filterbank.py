@@ -17,16 +17,16 @@ def grid_means(center, stride, size):
     `mu[i] = center + (i - (size - 1) / 2) * stride` for `i = 0 .. size - 1`.
 
     Args:
-      center: centre of the grid in pixels, any floating dtype, shape `[...]`.
-      stride: distance between neighbours in pixels, any sign, shape `[...]`.
-      size: number of Gaussians, a positive integer.
+        center: centre of the grid in pixels, any floating dtype, shape `[...]`.
+        stride: distance between neighbours in pixels, any sign, shape `[...]`.
+        size: number of Gaussians, a positive integer.
 
     Returns:
-      The means in pixels, float64, shape `[..., size]`.
+        The means in pixels, float64, shape `[..., size]`.
 
     Example:
-      >>> grid_means(10.0, 2.0, 3).numpy()
-      array([ 8., 10., 12.])
+    >>> grid_means(10.0, 2.0, 3).numpy()
+    array([ 8., 10., 12.])
     """
     offsets = tf.range(size, dtype=tf.float64) - (size - 1) / 2
     center = tf.cast(center, tf.float64)[..., tf.newaxis]
@@ -43,20 +43,20 @@ def filter_bank(mu, sigma, length):
     the nearest pixel, and off the image it becomes the edge pixel.
 
     Args:
-      mu: means in pixels, float64, shape `[..., n]`.
-      sigma: standard deviation in pixels, any floating dtype, shape `[...]`.
-        Below `MIN_SIGMA` it counts as `MIN_SIGMA`, with a gradient of zero.
-      length: number of pixels along the axis, a positive integer or scalar
-        tensor.
+        mu: means in pixels, float64, shape `[..., n]`.
+        sigma: standard deviation in pixels, any floating dtype, shape `[...]`.
+            Below `MIN_SIGMA` it counts as `MIN_SIGMA`, with a gradient of zero.
+        length: number of pixels along the axis, a positive integer or scalar
+            tensor.
 
     Returns:
-      The rows, float64 in `[0, 1]`, shape `[..., n, length]`.
+        The rows, float64 in `[0, 1]`, shape `[..., n, length]`.
 
     Example:
-      >>> filter_bank(grid_means(1.0, 1.0, 3), 1e-3, 3).numpy()
-      array([[1., 0., 0.],
-             [0., 1., 0.],
-             [0., 0., 1.]])
+    >>> filter_bank(grid_means(1.0, 1.0, 3), 1e-3, 3).numpy()
+    array([[1., 0., 0.],
+           [0., 1., 0.],
+           [0., 0., 1.]])
     """
     mu = tf.clip_by_value(tf.cast(mu, tf.float64), -1e100, 1e100)[
         ..., tf.newaxis
@@ -75,24 +75,24 @@ def glimpse(images, window, glimpse_size):
     """Reads Gaussian glimpses: Eq. 4 of the paper, `F_Y x F_X^T` per channel.
 
     Args:
-      images: shape `[B, H, W, C]`, dtype uint8, bfloat16, float16, float32 or
-        float64, H and W positive.
-      window: `center_x, center_y, sigma_x, sigma_y, stride_x, stride_y` in
-        pixels, floating, shape `[B, 6]`, or `[B, K, 6]` for K windows into each
-        image. A window with a NaN or infinite number has a NaN glimpse and a
-        NaN gradient, and adds nothing to the gradient of the images.
-      glimpse_size: rows and columns `(N, M)` of a glimpse.
+        images: shape `[B, H, W, C]`, dtype uint8, bfloat16, float16, float32 or
+            float64, H and W positive.
+        window: `center_x, center_y, sigma_x, sigma_y, stride_x, stride_y` in
+            pixels, floating, shape `[B, 6]`, or `[B, K, 6]` for K windows into each
+            image. A window with a NaN or infinite number has a NaN glimpse and a
+            NaN gradient, and adds nothing to the gradient of the images.
+        glimpse_size: rows and columns `(N, M)` of a glimpse.
 
     Returns:
-      Glimpses of shape `[B, N, M, C]`, or `[B, K, N, M, C]` for K windows, in
-      the dtype of `images`, or float32 if that is uint8 (values stay in
-      `0 .. 255`).
+        Glimpses of shape `[B, N, M, C]`, or `[B, K, N, M, C]` for K windows, in
+        the dtype of `images`, or float32 if that is uint8 (values stay in
+        `0 .. 255`).
 
     Example:
-      >>> images = tf.random.uniform([2, 20, 30, 1])
-      >>> window = tf.tile([[15.0, 10.0, 1.0, 1.0, 2.0, 2.0]], [2, 1])
-      >>> glimpse(images, window, (5, 7)).shape
-      TensorShape([2, 5, 7, 1])
+    >>> images = tf.random.uniform([2, 20, 30, 1])
+    >>> window = tf.tile([[15.0, 10.0, 1.0, 1.0, 2.0, 2.0]], [2, 1])
+    >>> glimpse(images, window, (5, 7)).shape
+    TensorShape([2, 5, 7, 1])
     """
     if window.shape.rank == 2:
         windows = tf.expand_dims(window, axis=1)

@@ -1,6 +1,9 @@
 """The glimpse as a Keras layer."""
 
+import numbers
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ratm_tf.attention.functional import gaussian_glimpse
@@ -18,7 +21,8 @@ class GaussianGlimpse(keras.layers.Layer):
     is done in float32 whatever the layer's dtype policy.
 
     Args:
-        glimpse_size: `(N, M)`, rows and columns of the glimpse.
+        glimpse_size: `(N, M)`, rows and columns of the glimpse, or one integer for
+            both.
         min_sigma: smallest standard deviation of a filter, in pixels. The gradient with
             respect to a filter's position grows like `1 / sigma**2` where the filter
             sits between two pixels: 16 times the difference of their values at 0.25,
@@ -32,6 +36,10 @@ class GaussianGlimpse(keras.layers.Layer):
             images are cast to the layer's compute dtype.
         activations: floating `[B, 6]` (or `[B, K, 6]` to look at each image through
             `K` windows): `g~x, g~y, s~x, s~y, d~x, d~y` of Eq. 5.
+
+    Both can be given as one list, `[images, activations]`. For each image of a sequence
+    there is `keras.layers.TimeDistributed`, which takes layers of one input: a model
+    that makes the activations from the image.
 
     Returns:
         Glimpses `[B, N, M, C]` (or `[B, K, N, M, C]`) in the layer's compute dtype and
@@ -78,14 +86,16 @@ class GaussianGlimpse(keras.layers.Layer):
         # XLA cannot compile the fused op: keep `jit_compile="auto"` from asking it to.
         self.supports_jit = fallback_reason(implementation) is not None
 
-    def build(self, images_shape, activations_shape):
+    def build(self, images_shape, activations_shape=None):
+        _, activations_shape = _as_pair(images_shape, activations_shape)
         if activations_shape[-1] not in (None, 6):
             raise ValueError(
                 "Expected `activations` to hold 6 numbers a window. Received shape: "
                 f"{tuple(activations_shape)}"
             )
 
-    def call(self, images, activations):
+    def call(self, images, activations=None):
+        images, activations = _as_pair(images, activations)
         images = tf.convert_to_tensor(images)
         if images.dtype.is_floating:
             images = tf.cast(images, self.compute_dtype)
@@ -111,11 +121,25 @@ class GaussianGlimpse(keras.layers.Layer):
         }
 
 
+def _as_pair(images, activations):
+    if activations is None and isinstance(images, list) and len(images) == 2:
+        images, activations = images
+    if activations is None:
+        raise ValueError(
+            "Expected `images` and `activations`. Received no `activations`."
+        )
+    return images, activations
+
+
 def _checked_size(glimpse_size):
-    size = tuple(glimpse_size)
-    if len(size) != 2 or any(int(n) != n or n < 1 for n in size):
+    size = tuple(glimpse_size) if np.iterable(glimpse_size) else (glimpse_size,) * 2
+    if len(size) != 2 or not all(_is_positive_integer(n) for n in size):
         raise ValueError(
             "Expected `glimpse_size` to be two positive integers, (rows, columns). "
-            f"Received: {glimpse_size}"
+            f"Received: {glimpse_size!r}"
         )
     return tuple(int(n) for n in size)
+
+
+def _is_positive_integer(number):
+    return isinstance(number, numbers.Real) and number % 1 == 0 and number >= 1

@@ -1,18 +1,22 @@
 """The recurrent attention module as a Keras RNN cell."""
 
+import copy
 import math
 
 import keras
 import tensorflow as tf
 
+# `keras.layers.RNN` makes the dropout masks of a sequence for cells of this class.
+from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
+
 from ratm_tf.attention.glimpse import GaussianGlimpse
 from ratm_tf.attention.irnn_cell import IRNNCell
 
-_PARTS = ("recurrent_cell", "features")
+_PARTS = ("recurrent_cell", "features", "window")
 
 
 @keras.saving.register_keras_serializable(package="ratm_tf")
-class RATMCell(keras.layers.Layer):
+class RATMCell(keras.layers.Layer, DropoutRNNCell):
     """One step of the recurrent attention module (Eq. 1-5), for `keras.layers.RNN`.
 
     At step `t` the cell reads frame `t` through the window computed from `h_{t-1}`,
@@ -36,11 +40,13 @@ class RATMCell(keras.layers.Layer):
     recurrent cell.
 
     Args:
-        units: number of hidden units of the IRNN. Not used with `recurrent_cell`.
-        glimpse_size: `(N, M)`, rows and columns of the glimpse.
+        units: number of hidden units, 100 by default, or those of `recurrent_cell`.
+        glimpse_size: `(N, M)`, rows and columns of the glimpse, or one integer for
+            both.
         recurrent_cell: any Keras RNN cell, in place of the IRNN.
         features: a Keras layer or model that maps glimpses `[B, N, M, C]` in 0..1 to
-            features; the recurrent cell sees them flat. None gives it the pixels.
+            features, one tensor; the recurrent cell sees them flat. None gives it the
+            pixels. With `trainable = False` they run in inference mode.
         window_update: `"absolute"`, `"residual"` or `"relative"`, see above; only the
             last is not the paper's or its authors'.
         initial_window: `"learned"`, or `"given"` for cells that start on a target: the
@@ -48,8 +54,9 @@ class RATMCell(keras.layers.Layer):
         initial_sigma: a learnt initial window spans the frame at the start of training,
             with this sigma in pixels. Near the stride, so that the filters of the grid
             overlap, it lets gradients find a target anywhere.
-        kernel_regularizer: regulariser of `W` and, in the IRNN, of `W_in`. The paper's
-            (Eq. 18) is `ratm_tf.objectives.WeightPenalty`.
+        kernel_regularizer: regulariser of `W` and, in an IRNN that has none of its
+            own, of `W_in`. Other recurrent cells bring theirs. The paper's (Eq. 18) is
+            `ratm_tf.objectives.WeightPenalty`.
         min_sigma: see `GaussianGlimpse`.
         implementation: see `GaussianGlimpse`.
 
@@ -57,7 +64,9 @@ class RATMCell(keras.layers.Layer):
         frame: `[B, H, W, C]`, uint8 in 0..255 (read without a float copy and scaled to
             0..1 in the glimpse) or floating in 0..1.
         states: list of float32 tensors, the recurrent cell's states followed by the raw
-            window `[B, 6]` for this frame and its bias `b` `[B, 6]`.
+            window `[B, 6]` for this frame and its bias `b` `[B, 6]`. Where these are
+            zeros, which is no window, as `keras.layers.RNN.reset_state` leaves them,
+            the sequence starts anew with the learnt `b`.
 
     Returns:
         `(output, new_states)`. `output` `[B, 6 + N*M*C]`, float32, is the window in
@@ -65,7 +74,7 @@ class RATMCell(keras.layers.Layer):
 
     Raises:
         ValueError: if an argument is not one of those named above, or frames do not
-            have the shape `[B, H, W, C]` with known `C`.
+            have the shape `[B, H, W, C]` with the `C` that the cell was built for.
 
     Example:
     >>> cell = ratm_tf.RATMCell(units=100, glimpse_size=(28, 28))
@@ -77,7 +86,7 @@ class RATMCell(keras.layers.Layer):
 
     def __init__(
         self,
-        units=100,
+        units=None,
         glimpse_size=(28, 28),
         recurrent_cell=None,
         features=None,
@@ -99,19 +108,25 @@ class RATMCell(keras.layers.Layer):
                 raise ValueError(
                     f"Expected `{name}` to be one of {choices}. Received: {value!r}"
                 )
+        for name, value in (("recurrent_cell", recurrent_cell), ("features", features)):
+            if not isinstance(value, (keras.layers.Layer, type(None))):
+                raise ValueError(
+                    f"Expected `{name}` to be a Keras layer. Received: {value!r}"
+                )
         self.policy = policy = keras.dtype_policies.get(dtype)
-        self.units = units
+        if recurrent_cell is None:
+            units = 100 if units is None else units
+            recurrent_cell = IRNNCell(units, dtype=policy, name="irnn")
+        elif units not in (None, _output_size(recurrent_cell)):
+            raise ValueError(
+                "Expected `units` to be those of `recurrent_cell`, "
+                f"{_output_size(recurrent_cell)}. Received: {units!r}"
+            )
         self.window_update = window_update
         self.initial_window = initial_window
         self.initial_sigma = initial_sigma
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.custom_recurrent_cell = recurrent_cell is not None
-        self.recurrent_cell = recurrent_cell or IRNNCell(
-            units,
-            kernel_regularizer=self.kernel_regularizer,
-            dtype=policy,
-            name="irnn",
-        )
+        self.recurrent_cell = recurrent_cell
         self.features = features
         self.glimpse = GaussianGlimpse(
             glimpse_size,
@@ -129,6 +144,12 @@ class RATMCell(keras.layers.Layer):
             dtype=policy,
             name="window",
         )
+        self._channels = None
+
+    @property
+    def units(self):
+        """Number of hidden units, which the window is made from."""
+        return _output_size(self.recurrent_cell)
 
     @property
     def glimpse_size(self):
@@ -149,23 +170,36 @@ class RATMCell(keras.layers.Layer):
         """Sizes of the states: the recurrent cell's, the raw window and its bias."""
         return keras.tree.flatten(self.recurrent_cell.state_size) + [6, 6]
 
+    @property
+    def glimpse_shape(self):
+        """`(N, M, C)`, once the cell is built."""
+        if self._channels is None:
+            raise ValueError(
+                "Expected a built cell: how many channels a glimpse has, frames say. "
+                "Call it, or `build`, first."
+            )
+        return (*self.glimpse_size, self._channels)
+
+    @property
+    def output_size(self):
+        """Numbers in the output, `6 + N*M*C`, once the cell is built."""
+        return 6 + math.prod(self.glimpse_shape)
+
     def build(self, frame_shape):
         if len(frame_shape) != 4 or frame_shape[-1] is None:
             raise ValueError(
                 "Expected a `frame` of shape [B, H, W, C] with a known number of "
                 f"channels. Received shape: {tuple(frame_shape)}"
             )
-        glimpse_shape = (frame_shape[0], *self.glimpse_size, frame_shape[-1])
-        self.glimpse_shape = glimpse_shape[1:]
-        self.output_size = 6 + math.prod(self.glimpse_shape)
-        features_shape = glimpse_shape
-        if self.features is not None:
-            if not self.features.built:
-                self.features.build(glimpse_shape)
-            features_shape = self.features.compute_output_shape(glimpse_shape)
+        self._channels = frame_shape[-1]
+        self.input_spec = keras.InputSpec(ndim=4, axes={-1: self._channels})
+        self._features_size = math.prod(self._built_features_shape())
         if not self.recurrent_cell.built:
-            self.recurrent_cell.build((frame_shape[0], math.prod(features_shape[1:])))
-        self.window.build((frame_shape[0], self._hidden_size()))
+            self.recurrent_cell.build((frame_shape[0], self._features_size))
+        if isinstance(self.recurrent_cell, IRNNCell):
+            kernel = self.recurrent_cell.kernel
+            kernel.regularizer = kernel.regularizer or self.kernel_regularizer
+        self.window.build((frame_shape[0], self.units))
         self.window_bias = self.add_weight(
             name="window_bias",
             shape=(6,),
@@ -174,21 +208,38 @@ class RATMCell(keras.layers.Layer):
             ),
             trainable=self.initial_window == "learned",
         )
+        # Keras trains the weights that a part got after it was frozen.
+        for frozen in self._frozen() if self.trainable else [self]:
+            frozen.trainable = True
+            frozen.trainable = False
 
-    def _hidden_size(self):
-        output_size = getattr(self.recurrent_cell, "output_size", None)
-        return output_size or keras.tree.flatten(self.recurrent_cell.state_size)[0]
+    def _built_features_shape(self):
+        """Builds the features; returns the shape of those of one glimpse."""
+        if self.features is None:
+            return self.glimpse_shape
+        # It keeps the batch size that it is built with.
+        if isinstance(self.features, keras.Sequential) and not self.features.built:
+            self.features.build((None, *self.glimpse_shape))
+        features = self.features(tf.zeros([1, *self.glimpse_shape]), training=False)
+        if not tf.is_tensor(features) or not features.shape[1:].is_fully_defined():
+            raise ValueError(
+                "Expected `features` to make one tensor of a known shape of glimpses. "
+                f"Received: {features}"
+            )
+        return features.shape[1:]
 
-    def call(self, frame, states):
+    def call(self, frame, states, training=None):
         *hidden, activations, bias = states
+        activations, bias = self._started(activations, bias)
         frame = tf.convert_to_tensor(frame)
         glimpse, window = self.glimpse(frame, activations)
         glimpse = self.scaled(glimpse, frame.dtype)
 
         features = glimpse
         if self.features is not None:
-            features = self.features(glimpse)
-        features = tf.reshape(features, [-1, math.prod(features.shape[1:])])
+            learning = training and self.features.trainable
+            features = self.features(glimpse, training=learning)
+        features = tf.reshape(features, [-1, self._features_size])
         hidden = keras.tree.pack_sequence_as(
             _as_list(self.recurrent_cell.state_size), hidden
         )
@@ -200,6 +251,32 @@ class RATMCell(keras.layers.Layer):
         hidden = [tf.cast(state, tf.float32) for state in keras.tree.flatten(hidden)]
         glimpse = tf.reshape(glimpse, [-1, self.output_size - 6])
         return tf.concat([window, glimpse], axis=-1), [*hidden, activations, bias]
+
+    def get_dropout_mask(self, frames):
+        """Makes the recurrent cell's dropout masks: one for all steps of a sequence.
+
+        Args:
+            frames: `[B, H, W, C]`, of one step.
+        """
+        self.reset_dropout_mask()
+        batch_size = tf.shape(frames)[0]
+        for cell, input_size in _with_dropout(self.recurrent_cell, self._features_size):
+            state_size = keras.tree.flatten(cell.state_size)[0]
+            dtype = cell.compute_dtype
+            cell.get_dropout_mask(tf.zeros([batch_size, input_size], dtype))
+            cell.get_recurrent_dropout_mask(tf.zeros([batch_size, state_size], dtype))
+
+    def get_recurrent_dropout_mask(self, states):
+        """Nothing: `get_dropout_mask` makes them all."""
+
+    def reset_dropout_mask(self):
+        """Forgets the dropout masks, after a sequence."""
+        for cell, _ in _with_dropout(self.recurrent_cell, self._features_size):
+            cell.reset_dropout_mask()
+            cell.reset_recurrent_dropout_mask()
+
+    def reset_recurrent_dropout_mask(self):
+        """Nothing: `reset_dropout_mask` forgets them all."""
 
     def scaled(self, glimpses, frame_dtype):
         """Scales glimpses to 0..1, as features and objectives see them.
@@ -213,6 +290,12 @@ class RATMCell(keras.layers.Layer):
         """
         glimpses = tf.cast(glimpses, tf.float32)
         return glimpses / 255.0 if frame_dtype == tf.uint8 else glimpses
+
+    def _started(self, activations, bias):
+        """The first window where there is none yet."""
+        none = tf.reduce_all(tf.equal(bias, 0.0), axis=-1, keepdims=True)
+        first = tf.cast(none, tf.float32) * self.window_bias
+        return activations + first, bias + first
 
     def _next_window(self, update, activations, bias):
         if self.window_update == "absolute":
@@ -230,18 +313,16 @@ class RATMCell(keras.layers.Layer):
         """Takes the cell's output apart, of one step or of a sequence.
 
         Args:
-            output: `[..., 6 + N*M*C]`.
+            output: `[B, 6 + N*M*C]` or `[B, T, 6 + N*M*C]`, a tensor or a
+                `keras.KerasTensor`.
 
         Returns:
-            `(window, glimpse)`, `[..., 6]` in pixels and `[..., N, M, C]` in 0..1.
+            `(window, glimpse)`, `[B, 6]` or `[B, T, 6]` in pixels, and `[B, N, M, C]`
+            or `[B, T, N, M, C]` in 0..1.
         """
-        window, glimpse = tf.split(output, [6, self.output_size - 6], axis=-1)
-        leading = tf.shape(output)[:-1]
-        glimpse = tf.ensure_shape(
-            tf.reshape(glimpse, tf.concat([leading, self.glimpse_shape], axis=0)),
-            output.shape[:-1] + self.glimpse_shape,
-        )
-        return window, glimpse
+        steps = [-1 if length is None else length for length in output.shape[1:-1]]
+        reshape = keras.layers.Reshape((*steps, *self.glimpse_shape), dtype="float32")
+        return output[..., :6], reshape(output[..., 6:])
 
     def get_initial_state(self, batch_size=None, activations=None):
         """The states before the first frame: `h_0 = 0` and the first window.
@@ -254,11 +335,14 @@ class RATMCell(keras.layers.Layer):
         Returns:
             List of float32 tensors of the sizes in `state_size`.
         """
-        hidden = keras.tree.flatten(self.recurrent_cell.get_initial_state(batch_size))
+        if hasattr(self.recurrent_cell, "get_initial_state"):
+            hidden = self.recurrent_cell.get_initial_state(batch_size=batch_size)
+        else:
+            hidden = [tf.zeros([batch_size, size]) for size in self.state_size[:-2]]
         if activations is None:
             activations = tf.broadcast_to(self.window_bias, [batch_size, 6])
         return [
-            *(tf.cast(state, tf.float32) for state in hidden),
+            *(tf.cast(state, tf.float32) for state in keras.tree.flatten(hidden)),
             activations,
             activations,
         ]
@@ -267,25 +351,51 @@ class RATMCell(keras.layers.Layer):
         serialize = keras.saving.serialize_keras_object
         return super().get_config() | {
             "dtype": serialize(self.policy),
-            "units": self.units,
             "glimpse_size": self.glimpse_size,
-            "recurrent_cell": (
-                serialize(self.recurrent_cell) if self.custom_recurrent_cell else None
-            ),
-            "features": serialize(self.features) if self.features is not None else None,
+            "recurrent_cell": serialize(self.recurrent_cell),
+            "features": serialize(self.features),
             "window_update": self.window_update,
             "initial_window": self.initial_window,
             "initial_sigma": self.initial_sigma,
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
             "min_sigma": self.glimpse.min_sigma,
             "implementation": self.implementation,
+            "frozen": [
+                name for name in _PARTS if getattr(self, name) in self._frozen()
+            ],
         }
+
+    def _frozen(self):
+        parts = [getattr(self, name) for name in _PARTS]
+        return [part for part in parts if part is not None and not part.trainable]
 
     @classmethod
     def from_config(cls, config):
-        deserialize = keras.saving.deserialize_keras_object
-        parts = {name: deserialize(config[name]) for name in _PARTS}
-        return super().from_config(config | parts)
+        config = copy.deepcopy(config)  # Keras takes apart what it deserialises.
+        frozen = config.pop("frozen", [])
+        for name in ("recurrent_cell", "features"):
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        if config["recurrent_cell"] is not None:
+            config.pop("units", None)  # Of no use, but saved beside it once.
+        cell = super().from_config(config)
+        for name in frozen:
+            getattr(cell, name).trainable = False
+        return cell
+
+
+def _output_size(cell):
+    output_size = getattr(cell, "output_size", None)
+    return output_size or keras.tree.flatten(cell.state_size)[0]
+
+
+def _with_dropout(cell, input_size):
+    """Yields the cells with dropout in a cell, and the size of their inputs."""
+    if isinstance(cell, keras.layers.StackedRNNCells):
+        for inner in cell.cells:
+            yield from _with_dropout(inner, input_size)
+            input_size = _output_size(inner)
+    elif isinstance(cell, DropoutRNNCell):
+        yield cell, input_size
 
 
 def _as_list(state_size):

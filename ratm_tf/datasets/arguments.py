@@ -20,7 +20,7 @@ def integer(name, value, at_least=None):
         `value` as an `int`.
 
     Raises:
-        ValueError: `value` is no integer, or too small.
+        ValueError: `value` is no integer, has more than 64 bits, or is too small.
 
     Example:
     >>> from ratm_tf.datasets.arguments import integer
@@ -34,6 +34,8 @@ def integer(name, value, at_least=None):
     if checked is None or (at_least is not None and checked < at_least):
         wanted = "an integer" if at_least is None else f"an integer >= {at_least}"
         raise ValueError(f"Expected `{name}` to be {wanted}. Received: {value!r}")
+    if not -(2**63) <= checked < 2**63:
+        raise ValueError(f"Expected `{name}` to have 64 bits. Received: {value!r}")
     return checked
 
 
@@ -115,27 +117,5 @@ def sequence_indices(start, num_sequences):
     if num_sequences is None:
         return tf.data.Dataset.counter(start)
     num_sequences = integer("num_sequences", num_sequences, at_least=1)
-    return tf.data.Dataset.range(start, start + num_sequences)
-
-
-def collection_key(seed, split):
-    """The key of all sequences of a seed and a split.
-
-    Args:
-        seed: integer.
-        split: "train" or "test".
-
-    Returns:
-        An int64 tensor of shape [2]; sequence `i` draws from `key + [i, stream]`.
-
-    Raises:
-        ValueError: an argument is out of its range.
-
-    Example:
-    >>> from ratm_tf.datasets.arguments import collection_key
-    >>> collection_key(0, "train").shape
-    TensorShape([2])
-    """
-    key = tf.constant([integer("seed", seed), 0], tf.int64)
-    number = SPLITS.index(one_of("split", split, SPLITS))
-    return tf.random.fold_in(key, number, alg="philox")
+    end = integer("start + num_sequences", start + num_sequences)
+    return tf.data.Dataset.range(start, end)

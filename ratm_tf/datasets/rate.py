@@ -2,6 +2,8 @@
 
 import time
 
+from ratm_tf.datasets.arguments import integer
+
 
 class Rate:
     """Counts per second, from when the first ones are over.
@@ -48,13 +50,15 @@ def throughput(dataset, num_elements=100):
         second.
 
     Raises:
-        ValueError: the dataset ends before anything could be timed.
+        ValueError: `num_elements` is no count, or the dataset ends before anything
+            could be timed.
 
     Example:
     >>> from ratm_tf.datasets import throughput
     >>> throughput(tf.data.Dataset.range(1000)) > 100
     True
     """
+    num_elements = integer("num_elements", num_elements, at_least=1)
     warm_up = max(1, num_elements // 10)
     rate, count = Rate(warm_up), 0
     for count, _ in enumerate(dataset.take(warm_up + num_elements), start=1):

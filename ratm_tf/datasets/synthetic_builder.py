@@ -15,7 +15,7 @@ class SyntheticBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     and Apache Beam need not be installed. Both write the same examples.
 
     Subclasses have `VERSION`, `_info`, `NUM_SEQUENCES` (dict of the number of sequences
-    by split) and `sequences`.
+    by split), `sequences` and, if these are made of something, `source`.
 
     Example:
     >>> import apache_beam as beam  # doctest: +SKIP
@@ -30,14 +30,26 @@ class SyntheticBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     NUM_SEQUENCES = {}
     _distributed = False
 
+    def source(self, dl_manager):
+        """Finds what sequences are made of; workers have it from here.
+
+        Args:
+            dl_manager: TFDS's `DownloadManager`.
+
+        Returns:
+            What `sequences` takes; Beam pickles it, but not the builder's attributes.
+        """
+        del dl_manager
+
     @abc.abstractmethod
-    def sequences(self, split, start, num_sequences):
+    def sequences(self, split, start, num_sequences, source):
         """Some sequences of a split.
 
         Args:
             split: name of the split.
             start: index of the first sequence.
             num_sequences: how many.
+            source: of `source`.
 
         Returns:
             A `tf.data.Dataset` of single examples as `_info` describes them.
@@ -49,11 +61,15 @@ class SyntheticBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         super()._download_and_prepare(dl_manager, download_config)
 
     def _split_generators(self, dl_manager):
-        return {split: self._generate_examples(split) for split in self.NUM_SEQUENCES}
+        source = self.source(dl_manager)
+        return {
+            split: self._generate_examples(split, source)
+            for split in self.NUM_SEQUENCES
+        }
 
-    def _generate_examples(self, split):
+    def _generate_examples(self, split, source):
         if not self._distributed:
-            return self._examples(split, 0, self.NUM_SEQUENCES[split])
+            return self._examples(split, 0, self.NUM_SEQUENCES[split], source)
         beam = tfds.core.lazy_imports.apache_beam
         end = self.NUM_SEQUENCES[split]
         tasks = [
@@ -63,9 +79,9 @@ class SyntheticBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return (
             beam.Create(tasks)
             | beam.Reshuffle()
-            | beam.FlatMap(lambda task: self._examples(split, *task))
+            | beam.FlatMap(lambda task: self._examples(split, *task, source))
         )
 
-    def _examples(self, split, start, num_sequences):
-        dataset = self.sequences(split, start, num_sequences)
+    def _examples(self, split, start, num_sequences, source):
+        dataset = self.sequences(split, start, num_sequences, source)
         return enumerate(dataset.as_numpy_iterator(), start)

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from ratm_tf.colour import grey_from_rgb
+
 MOST_PIXEL_VALUES = 2**27
 """Values of all images of one call together: short files can stand for large images."""
 
@@ -11,7 +13,8 @@ def decode_images(files, channels):
 
     Args:
         files: string tensor `[...]` of JPEG or PNG files, all of the same size.
-        channels: 1 or 3, to which images are converted.
+        channels: 1 or 3, to which images are converted: colour to grey as
+            `ratm_tf.colour` has it, and what is transparent shows its colour.
 
     Returns:
         uint8 `[..., H, W, channels]`.
@@ -34,7 +37,7 @@ def decode_images(files, channels):
         values = _pixels(file) * channels * tf.cast(count, tf.float64)
         fits = tf.debugging.Assert(values <= MOST_PIXEL_VALUES, [values])
         with tf.control_dependencies([fits]):
-            return index, tf.io.decode_image(file, channels, expand_animations=False)
+            return index, _decoded(file, channels)
 
     none = tf.data.Dataset.from_tensors(
         (tf.zeros([0], tf.int64), tf.zeros([0, 0, 0, channels], tf.uint8))
@@ -64,6 +67,18 @@ def decode_images(files, channels):
         return tf.ensure_shape(
             tf.reshape(images, shape), files.shape + [None, None, channels]
         )
+
+
+def _decoded(file, channels):
+    image = tf.io.decode_image(file, expand_animations=False)
+    shape = tf.shape(image)
+    coloured = tf.cond(
+        shape[-1] < 3,
+        lambda: tf.repeat(image[..., :1], 3, axis=-1),
+        lambda: image[..., :3],
+    )
+    coloured = tf.ensure_shape(coloured, [None, None, 3])
+    return coloured if channels == 3 else grey_from_rgb(coloured)
 
 
 def _pixels(file):

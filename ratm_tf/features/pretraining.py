@@ -1,7 +1,5 @@
 """Trains the classifiers of the paper: what a tracker's features come from."""
 
-import pathlib
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -14,7 +12,8 @@ from ratm_tf.datasets.sources.people_patches import (
 from ratm_tf.features.digits import mnist_cnn
 from ratm_tf.features.people import human_cnn
 from ratm_tf.pretrained.compact import save_compact
-from ratm_tf.training.best_weights import keep_best
+from ratm_tf.training.checkpoints import Checkpoints
+from ratm_tf.training.run_folder import run_folder
 
 
 def pretrain_mnist_cnn(model_dir, *, epochs, patience, seed=0, digits=load_digits):
@@ -59,6 +58,7 @@ def pretrain_mnist_cnn(model_dir, *, epochs, patience, seed=0, digits=load_digit
         epochs=epochs,
         patience=patience,
         validation_data=validation,
+        run={"classifier": "mnist_cnn", "seed": seed, "digits": len(images)},
     )
     return {
         "validation_accuracy": _accuracy(model, *validation),
@@ -111,6 +111,7 @@ def pretrain_human_cnn(
         epochs=epochs,
         patience=patience,
         validation_data=splits["validation"],
+        run={"classifier": "human_cnn", "seed": seed, "preset": preset},
     )
     metrics = {}
     for split, (images, labels) in splits.items():
@@ -129,6 +130,7 @@ def pretrain(
     patience,
     validation_data,
     batch_size=None,
+    run=None,
     verbose="auto",
 ):
     """Trains a classifier and keeps its best weights.
@@ -146,10 +148,15 @@ def pretrain(
         patience: epochs without a better validation accuracy before training stops.
         validation_data: pair of arrays, inputs and integer labels.
         batch_size: if `x` is an array.
+        run: dict of JSON values that tell one run from another, such as the seed.
         verbose: as in `Model.fit`.
 
     Returns:
         The best model as `model.keras` has it, uncompiled.
+
+    Raises:
+        ValueError: if `model_dir` holds another run.
+        RuntimeError: if another process trains in `model_dir`.
 
     Example:
     >>> import tempfile
@@ -165,30 +172,26 @@ def pretrain(
     >>> best.predict(data[0], verbose=0).shape
     (4, 2)
     """
-    model_dir = pathlib.Path(model_dir)
-    model_dir.mkdir(parents=True, exist_ok=True)
-    best, path = model_dir / "best.weights.h5", model_dir / "model.keras"
-    callbacks = keep_best(
-        model,
-        best,
-        monitor="val_accuracy",
-        patience=patience,
-        validation_data=validation_data,
-    )
-    model.fit(
-        x,
-        y,
-        batch_size=batch_size,
-        epochs=epochs,
-        validation_data=validation_data,
-        verbose=verbose,
-        callbacks=[keras.callbacks.BackupAndRestore(model_dir / "backup"), *callbacks],
-    )
-    model.load_weights(best)
-    uncompiled = type(model).from_config(model.get_config())
-    uncompiled.set_weights(model.get_weights())
-    save_compact(uncompiled, path)
-    return keras.saving.load_model(path)
+    with run_folder(model_dir, run or {}) as folder:
+        checkpoints = Checkpoints(
+            folder / "checkpoints", monitor="val_accuracy", patience=patience
+        )
+        checkpoints.restore(model)
+        model.fit(
+            x,
+            y,
+            batch_size=batch_size,
+            initial_epoch=checkpoints.epoch,
+            epochs=checkpoints.epoch if checkpoints.finished else epochs,
+            validation_data=validation_data,
+            verbose=verbose,
+            callbacks=[checkpoints],
+        )
+        checkpoints.restore_best(model)
+        uncompiled = type(model).from_config(model.get_config())
+        uncompiled.set_weights(model.get_weights())
+        save_compact(uncompiled, folder / "model.keras")
+        return keras.saving.load_model(folder / "model.keras")
 
 
 def _varied(patch, label):

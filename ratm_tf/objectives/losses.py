@@ -3,8 +3,9 @@
 All of them average over everything but batch and time, so a sample weight `[B, T]`
 masks frames: those beyond the end of a shorter sequence, or all but the last one.
 Features, class probabilities and boxes are vectors, for which Keras has the objective:
-`keras.losses.MeanSquaredError` is the paper's for the first two. The weight penalty
-(Eq. 18) is `WeightPenalty`, for `kernel_regularizer` of `ratm_tf.RATMCell`.
+`keras.losses.MeanSquaredError` is the paper's for the first two, and
+`keras.losses.CosineSimilarity` the distance that it tried for features. The weight
+penalty (Eq. 18) is `WeightPenalty`, for `kernel_regularizer` of `ratm_tf.RATMCell`.
 """
 
 import keras
@@ -38,7 +39,8 @@ class LocalizationLoss(keras.losses.Loss):
     """Mean squared error between box centres, in the units of Eq. 5.
 
     In these units the frame reaches from -1 to 1 between its outermost pixel centres.
-    Corner and extent boxes share their centre: either output serves.
+    Corner and extent boxes share their centre: either output serves. Along an axis of
+    one pixel, where every activation gives the same centre, there is no error.
 
     Args:
         frame_size: `(H, W)` of the frames, in pixels.
@@ -61,7 +63,8 @@ class LocalizationLoss(keras.losses.Loss):
         y_pred = tf.convert_to_tensor(y_pred)
         height, width = self.frame_size
         half_span = tf.constant([width - 1, height - 1], y_pred.dtype) / 2.0
-        error = (_center(tf.cast(y_true, y_pred.dtype)) - _center(y_pred)) / half_span
+        error = _center(tf.cast(y_true, y_pred.dtype)) - _center(y_pred)
+        error = tf.math.divide_no_nan(error, half_span)
         return tf.reduce_mean(tf.square(error), axis=-1)
 
     def get_config(self):
@@ -73,7 +76,7 @@ class RelativeBoxLoss(keras.losses.Loss):
     """Mean absolute error of a box's edges, in units of the true box's size.
 
     It weighs the errors of small targets like those of large ones. Frames without a
-    true box, of no width or height, do not count.
+    true box, of no width or height, do not count: the mean is over the others.
 
     Call arguments:
         y_true, y_pred: boxes `[B, T, 4]` as `(x1, y1, x2, y2)` in pixels.
@@ -93,7 +96,10 @@ class RelativeBoxLoss(keras.losses.Loss):
         size = y_true[..., 2:4] - y_true[..., 0:2]
         error = tf.abs(y_true - y_pred)
         relative = tf.math.divide_no_nan(error, tf.concat([size, size], axis=-1))
-        return tf.reduce_mean(relative, axis=-1)
+        losses = tf.reduce_mean(relative, axis=-1)
+        # Keras leaves out of the mean what its mask leaves out.
+        losses._keras_mask = tf.reduce_all(size != 0, axis=-1)
+        return losses
 
 
 def _center(box):

@@ -3,14 +3,15 @@
 `ratm_tf.train` and `ratm_tf.evaluate` are in the modules of their names.
 """
 
-from ratm_tf.training.best_weights import keep_best
 from ratm_tf.training.callbacks import Throughput, TrackedSequences
+from ratm_tf.training.checkpoints import Checkpoints, NotFinite
 from ratm_tf.training.run import run_all_subjects, run_recipe
 
 __all__ = [
+    "Checkpoints",
+    "NotFinite",
     "Throughput",
     "TrackedSequences",
-    "keep_best",
     "run_all_subjects",
     "run_recipe",
 ]

@@ -9,6 +9,7 @@ import keras
 
 from ratm_tf.training.evaluate import evaluate
 from ratm_tf.training.provenance import provenance
+from ratm_tf.training.run_folder import write_json
 from ratm_tf.training.train import train
 
 KTH_SUBJECTS = range(1, 26)
@@ -49,7 +50,8 @@ def run_recipe(recipe, *, model_dir, seed=0, implementation="auto"):
     tracker, test = experiment.tracker, experiment.test
     fields = recipe.as_dict()
     identity = {"seed": seed, "data": experiment.data} | fields
-    del identity["steps"]  # A longer run goes on where a shorter one ended.
+    if recipe.decay == "constant":
+        del identity["steps"]  # A longer run goes on where a shorter one ended.
     train(
         tracker,
         experiment.sequences,
@@ -72,7 +74,7 @@ def run_recipe(recipe, *, model_dir, seed=0, implementation="auto"):
         "data": experiment.data,
         **provenance(),
     }
-    _write(model_dir, metrics)
+    write_json(pathlib.Path(model_dir) / "metrics.json", metrics)
     return metrics
 
 
@@ -105,7 +107,7 @@ def run_all_subjects(recipe, *, model_dir, **options):
     }
     metrics = folds[0] | averages
     metrics |= {"test_subject": "all", "recipe": recipe.as_dict()}
-    _write(model_dir, metrics)
+    write_json(pathlib.Path(model_dir) / "metrics.json", metrics)
     return metrics
 
 
@@ -126,8 +128,3 @@ def _fold(recipe, model_dir, seed=0, **options):
     metrics = run_recipe(recipe, model_dir=folder, seed=seed, **options)
     keras.backend.clear_session()
     return metrics
-
-
-def _write(model_dir, metrics):
-    path = pathlib.Path(model_dir) / "metrics.json"
-    path.write_text(json.dumps(metrics, indent=2) + "\n")

@@ -1,14 +1,13 @@
 """Trains a tracker so that an interrupted training goes on where it stopped."""
 
-import json
-import pathlib
+import os
 
 import keras
 
 from ratm_tf.datasets.rate import throughput
-from ratm_tf.training.best_weights import keep_best
 from ratm_tf.training.callbacks import Throughput, TrackedSequences
-from ratm_tf.training.provenance import provenance
+from ratm_tf.training.checkpoints import Checkpoints
+from ratm_tf.training.run_folder import run_folder
 from ratm_tf.visualize import save_image, tracked_film_strip
 
 
@@ -30,10 +29,10 @@ def train(
 
     Everything goes to `model_dir`: the trained model (`model.keras`), a picture of what
     it tracks (`film_strip.png`, and one per epoch in the logs), TensorBoard logs
-    (`logs`), the last finished epoch (`backup`), the best weights (`best.weights.h5`)
-    and what run it is (`run.json`: `run`, and the versions and the commit that it began
-    with). Called again with the same arguments after an interruption, it goes on after
-    the last finished epoch, on the sequences that come next.
+    (`logs`), the last finished epochs and the best one (`checkpoints`), and what run it
+    is (`run.json`: `run`, the batch size, and the versions and the commit that it began
+    with). Called again with the same arguments after an interruption of any kind, it
+    goes on after the last finished epoch, on the sequences that come next.
 
     Args:
         tracker: a compiled and built `ratm_tf.Tracker`.
@@ -44,7 +43,8 @@ def train(
         steps: number of training steps, rounded up to whole epochs.
         batch_size: sequences per step.
         shown: batched example of `ratm_tf.datasets`, the sequences to draw.
-        steps_per_epoch: training steps between two checkpoints.
+        steps_per_epoch: training steps between two checkpoints; all of `steps` if they
+            are fewer. A run keeps that of its first call.
         validation_data: finite, batched `tf.data.Dataset` of what `Tracker.fit` takes.
         patience: with validation data, epochs without a better corner IoU on them
             before training stops. The tracker is then left, drawn and saved with its
@@ -58,6 +58,9 @@ def train(
     Raises:
         ValueError: if `model_dir` holds another run, or there is a `patience` and no
             validation data.
+        RuntimeError: if another process trains in `model_dir`.
+        NotFinite: if the loss or the weights are not finite; the epochs before are
+            kept.
 
     Example:
     >>> import tempfile
@@ -79,68 +82,41 @@ def train(
     """
     if patience is not None and validation_data is None:
         raise ValueError("Expected `validation_data` with `patience`. Received: None")
-    model_dir = pathlib.Path(model_dir)
-    backup, logs = model_dir / "backup", model_dir / "logs"
-    best = model_dir / "best.weights.h5"
-    steps_per_epoch = min(steps, steps_per_epoch)
-    done = _finished_epochs(model_dir, backup, run) * steps_per_epoch
-    dataset = sequences(done * batch_size)
-    tracker.summary()
-    print(f"Data pipeline alone: {throughput(dataset) * batch_size:,.0f} sequences/s")
-    callbacks = list(callbacks)
-    if patience is not None:
-        callbacks += keep_best(
-            tracker,
-            best,
-            monitor="val_corner_boxes_iou",
+    with run_folder(model_dir, run | {"batch_size": batch_size}) as folder:
+        checkpoints = Checkpoints(
+            folder / "checkpoints",
+            monitor=None if patience is None else "val_corner_boxes_iou",
             patience=patience,
-            validation_data=validation_data,
+            steps_per_epoch=min(steps, steps_per_epoch),
         )
-    history = tracker.fit(
-        dataset,
-        steps_per_epoch=steps_per_epoch,
-        epochs=-(-steps // steps_per_epoch),
-        shuffle=False,
-        validation_data=validation_data,
-        callbacks=[
-            keras.callbacks.BackupAndRestore(
-                backup, double_checkpoint=True, delete_checkpoint=False
-            ),
-            Throughput(batch_size),
-            keras.callbacks.TensorBoard(logs),
-            TrackedSequences(shown, logs / "tracked"),
-            *callbacks,
-        ],
-    )
-    if patience is not None:
-        tracker.load_weights(best)
-    tracker.save(model_dir / "model.keras")
-    save_image(model_dir / "film_strip.png", tracked_film_strip(tracker, shown))
+        checkpoints.restore(tracker)
+        steps_per_epoch = checkpoints.steps_per_epoch
+        if checkpoints.epoch:
+            print(f"Resuming in {folder} after epoch {checkpoints.epoch}")
+        dataset = sequences(checkpoints.epoch * steps_per_epoch * batch_size)
+        tracker.summary()
+        rate = throughput(dataset) * batch_size
+        print(f"Data pipeline alone: {rate:,.0f} sequences/s")
+        epochs = -(-steps // steps_per_epoch)
+        logs = folder / "logs"
+        history = tracker.fit(
+            dataset,
+            steps_per_epoch=steps_per_epoch,
+            initial_epoch=checkpoints.epoch,
+            epochs=checkpoints.epoch if checkpoints.finished else epochs,
+            shuffle=False,
+            validation_data=validation_data,
+            callbacks=[
+                checkpoints,
+                Throughput(batch_size),
+                keras.callbacks.TensorBoard(logs),
+                TrackedSequences(shown, logs / "tracked"),
+                *callbacks,
+            ],
+        )
+        checkpoints.restore_best(tracker)
+        aside = folder / f"writing_{os.getpid()}.keras"
+        tracker.save(aside)
+        aside.replace(folder / "model.keras")
+        save_image(folder / "film_strip.png", tracked_film_strip(tracker, shown))
     return history
-
-
-def _finished_epochs(model_dir, backup, run):
-    note = model_dir / "run.json"
-    # As it will be read again: JSON knows no tuples and no numbers of NumPy.
-    run = json.loads(json.dumps(run, default=lambda number: number.item()))
-    if note.exists():
-        found = json.loads(note.read_text())["run"]
-        differences = [
-            f"{name}: {found.get(name)!r}, not {run.get(name)!r}"
-            for name in found.keys() | run.keys()
-            if repr(found.get(name)) != repr(run.get(name))  # NaN is not itself
-        ]
-        if differences:
-            raise ValueError(
-                f"Expected `model_dir` {model_dir} to be new or to hold this run. It "
-                f"holds another run, with {'; '.join(sorted(differences))}"
-            )
-    else:
-        model_dir.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps({"run": run} | provenance(), indent=2) + "\n")
-    progress = backup / "training_metadata.json"
-    if not progress.exists():
-        return 0
-    epochs = json.loads(progress.read_text())["epoch"]
-    print(f"Resuming in {model_dir} after epoch {epochs}")
-    return epochs

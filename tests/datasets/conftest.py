@@ -25,6 +25,7 @@ def write(folder, official):
     suffix, kind = ("_mask", "png") if official else ("", "jpg")
     (folder / images).mkdir()
     (folder / masks).mkdir()
+    (folder / images / "._FudanPed00001.png").touch()
     rng = np.random.default_rng(0)
     for i in range(10):
         for c, city in enumerate(("Fudan", "Penn")):
@@ -33,6 +34,12 @@ def write(folder, official):
             cv2.imwrite(str(folder / images / f"{name}.{kind}"), image)
             cv2.imwrite(str(folder / masks / f"{name}{suffix}.png"), mask)
     return folder
+
+
+@pytest.fixture(scope="session")
+def pedestrian():
+    """A street and its mask."""
+    return draw(np.random.default_rng(0), shade=30)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from ratm_tf.datasets.arguments import (
-    collection_key,
     height_and_width,
     integer,
     one_of,
@@ -19,6 +18,12 @@ def test_integers_are_pythons():
             integer("seed", value)
     with pytest.raises(ValueError, match="`seed` to be an integer >= 4. Received: 3"):
         integer("seed", 3, at_least=4)
+    assert integer("seed", -(2**63)) == -(2**63)
+    for value in (2**63, -(2**63) - 1):
+        with pytest.raises(
+            ValueError, match=f"`seed` to have 64 bits. Received: {value}"
+        ):
+            integer("seed", value)
 
 
 def test_choices_are_the_listed_ones():
@@ -40,12 +45,6 @@ def test_indices_begin_at_start():
     assert list(sequence_indices(5, 3).as_numpy_iterator()) == [5, 6, 7]
     endless = sequence_indices(5, None)
     assert list(endless.take(2).as_numpy_iterator()) == [5, 6]
-
-
-def test_collections_are_apart():
-    keys = {
-        tuple(collection_key(seed, split).numpy())
-        for seed in range(-5, 5)
-        for split in ("train", "test")
-    }
-    assert len(keys) == 20
+    assert list(sequence_indices(2**40, 2).as_numpy_iterator()) == [2**40, 2**40 + 1]
+    with pytest.raises(ValueError, match=r"`start \+ num_sequences` to have 64 bits"):
+        sequence_indices(2**63 - 2, 2)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from ratm_tf.datasets.parts import random_parts
 
@@ -49,3 +50,20 @@ def test_a_seed_names_its_parts():
     whole = drawn(num_sequences=30)
     assert drawn(num_sequences=10, start=20) == whole[20:]
     assert drawn(num_sequences=30, seed=1) != whole
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("num_frames", 0, "`num_frames` to be an integer >= 1. Received: 0"),
+        ("num_sequences", -1, "`num_sequences` to be an integer >= 1. Received: -1"),
+        ("start", -1, "`start` to be an integer >= 0. Received: -1"),
+        ("seed", "a", "`seed` to be an integer. Received: 'a'"),
+        ("examples", [], "`examples` to be of one at least"),
+        ("examples", [VIDEOS[0], video(3, 1, 0)], r"`examples\[1\]` to have a frame"),
+    ],
+)
+def test_bad_arguments(argument, value, message):
+    options = {"examples": VIDEOS, "num_frames": 2, argument: value}
+    with pytest.raises(ValueError, match=message):
+        random_parts(**options)

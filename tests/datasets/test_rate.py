@@ -48,5 +48,7 @@ def test_throughput_of_a_dataset():
 
 
 def test_too_short_a_dataset():
+    with pytest.raises(ValueError, match="`num_elements` .* >= 1. Received: -1"):
+        throughput(tf.data.Dataset.range(3), num_elements=-1)
     with pytest.raises(ValueError, match="more than the 10 elements .* Received: 3"):
         throughput(tf.data.Dataset.range(3))

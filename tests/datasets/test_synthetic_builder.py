@@ -15,8 +15,11 @@ class Squares(SyntheticBuilder, skip_registration=True):
         features = tfds.features.FeaturesDict({"index": scalar, "square": scalar})
         return tfds.core.DatasetInfo(builder=self, features=features)
 
-    def sequences(self, split, start, num_sequences):
-        sign = 1 if split == "train" else -1
+    def source(self, dl_manager):
+        return {"train": 1, "test": -1}
+
+    def sequences(self, split, start, num_sequences, source):
+        sign = source[split]
         indices = tf.data.Dataset.range(start, start + num_sequences)
         return indices.map(lambda i: {"index": sign * i, "square": i * i})
 

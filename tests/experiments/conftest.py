@@ -18,12 +18,14 @@ def run():
 
     def run(program, **flags):
         arguments = [f"--{name}={value}" for name, value in flags.items()]
-        return subprocess.run(
+        result = subprocess.run(
             [sys.executable, EXPERIMENTS / program, *arguments],
-            check=True,
             capture_output=True,
             text=True,
         )
+        print(result.stderr)  # seen where a test fails
+        result.check_returncode()
+        return result
 
     return run
 

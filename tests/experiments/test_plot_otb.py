@@ -1,18 +1,12 @@
-import pathlib
-import subprocess
-import sys
-
 import cv2
 import numpy as np
 import pytest
 
 import ratm_tf
-from ratm_tf.objectives import iou
-
-EXPERIMENTS = pathlib.Path(ratm_tf.__file__).parents[1] / "experiments"
+from ratm_tf.boxes import iou
 
 
-def test_plots_every_sequence(tmp_path):
+def test_plots_every_sequence(run, tmp_path):
     (tmp_path / "otb" / "Runner" / "img").mkdir(parents=True)
     for number in range(3):
         path = tmp_path / "otb" / "Runner" / "img" / f"{number:04d}.png"
@@ -25,17 +19,11 @@ def test_plots_every_sequence(tmp_path):
     tracker.build({"frames": (None, None, None, None, 1)})
     cell.window.kernel.assign(np.zeros([4, 6]))
     tracker.save(tmp_path / "model.keras")
-    printed = subprocess.run(
-        [
-            sys.executable,
-            EXPERIMENTS / "plot_otb.py",
-            f"--model={tmp_path / 'model.keras'}",
-            f"--otb_dir={tmp_path / 'otb'}",
-            f"--output={tmp_path / 'iou.png'}",
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
+    printed = run(
+        "plot_otb.py",
+        model=tmp_path / "model.keras",
+        otb_dir=tmp_path / "otb",
+        output=tmp_path / "iou.png",
     ).stdout
     true = np.float32([[3.5 + 4 * t, 4.5, 23.5 + 4 * t, 29.5] for t in range(3)])
     margin = np.float32([20, 25, -20, -25]) / 56  # half a stride on every side

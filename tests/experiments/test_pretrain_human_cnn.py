@@ -1,16 +1,9 @@
 import json
-import pathlib
-import subprocess
-import sys
 
 import cv2
 import keras
 import numpy as np
 import pytest
-
-import ratm_tf
-
-ROOT = pathlib.Path(ratm_tf.__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -30,19 +23,13 @@ def persons(tmp_path_factory):
 
 
 @pytest.mark.parametrize("preset", ["fast", "paper"])
-def test_trains_both_presets(preset, persons, tmp_path):
-    result = subprocess.run(
-        [
-            sys.executable,
-            ROOT / "experiments" / "pretrain_human_cnn.py",
-            f"--persons_path={persons}",
-            f"--model_dir={tmp_path}",
-            f"--preset={preset}",
-            "--epochs=5",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
+def test_trains_both_presets(run, preset, persons, tmp_path):
+    result = run(
+        "pretrain_human_cnn.py",
+        persons_path=persons,
+        model_dir=tmp_path,
+        preset=preset,
+        epochs=5,
     )
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert json.loads(result.stdout.splitlines()[-1]) == metrics

@@ -5,6 +5,7 @@ import keras
 import pytest
 
 import ratm_tf
+from ratm_tf import recipes
 from ratm_tf.datasets.kth.sequences import subjects_of
 
 DUMMY = pathlib.Path(ratm_tf.__file__).parent / "datasets" / "kth" / "dummy_data"
@@ -44,7 +45,15 @@ def test_trains_the_subjects_that_are_missing_and_averages(run, kth_dir, tmp_pat
     model_dir = tmp_path / "run"
     for subject in range(2, 26):
         (model_dir / f"subject{subject:02d}").mkdir(parents=True)
-        done = {"corner_iou": 0.02 * subject, "extent_iou": 0.5, "steps": 2}
+        recipe = recipes.people(
+            "kth", test_subject=subject, kth_dir=str(kth_dir), steps=2
+        )
+        ious = {
+            f"{kind}_iou{span}": 0.02 * subject
+            for kind in ("corner", "extent")
+            for span in ("", "_1_10", "_1_30")
+        }
+        done = ious | {"seed": 0, "recipe": recipe.as_dict()}
         path = model_dir / f"subject{subject:02d}" / "metrics.json"
         path.write_text(json.dumps(done))
     flags = {"kth_dir": kth_dir, "model_dir": model_dir, "steps": 2}

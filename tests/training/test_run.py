@@ -25,13 +25,21 @@ def test_a_run_says_what_it_was(tmp_path):
     assert {"corner_iou_1_4", "extent_iou_32_32"} <= set(metrics)
     run = json.loads((tmp_path / "run.json").read_text())["run"]
     assert run["seed"] == 3 and run["learning_rate"] == BALLS.learning_rate
-    assert "steps" not in run
 
 
-def test_another_field_is_another_run_and_more_steps_are_not(tmp_path):
-    run_recipe(BALLS, model_dir=tmp_path)
+def test_more_steps_are_another_run_only_where_the_rate_falls(tmp_path):
+    constant = dataclasses.replace(BALLS, decay="constant")
+    for recipe in (BALLS, constant):
+        run_recipe(recipe, model_dir=tmp_path / recipe.decay)
+    longer = dataclasses.replace(constant, steps=4)
+    assert run_recipe(longer, model_dir=tmp_path / "constant")["steps"] == 4
     longer = dataclasses.replace(BALLS, steps=4)
-    assert run_recipe(longer, model_dir=tmp_path)["steps"] == 4
+    with pytest.raises(ValueError, match="steps: 2, not 4"):
+        run_recipe(longer, model_dir=tmp_path / "cosine")
+
+
+def test_another_field_is_another_run(tmp_path):
+    run_recipe(BALLS, model_dir=tmp_path)
     other = dataclasses.replace(BALLS, units=3)
     with pytest.raises(ValueError, match="units: 64, not 3"):
         run_recipe(other, model_dir=tmp_path)

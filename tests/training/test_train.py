@@ -1,4 +1,7 @@
-import json
+import pathlib
+import subprocess
+import sys
+import time
 
 import cv2
 import keras
@@ -7,7 +10,10 @@ import pytest
 import tensorflow as tf
 
 import ratm_tf
+from ratm_tf.training import NotFinite
 from ratm_tf.visualize import tracked_film_strip
+
+TESTS = pathlib.Path(__file__).parents[1]
 
 FRAMES = np.random.default_rng(0).integers(0, 256, [2, 7, 24, 30, 1], np.uint8)
 BOXES = np.tile(np.float32([5, 6, 17, 18]), [2, 7, 1])
@@ -24,7 +30,12 @@ def train(folder, rate=0.01, **options):
         weighted_metrics={"corner_boxes": ratm_tf.MeanIoU()},
     )
     tracker.build({"frames": (None, None, 24, 30, 1)})
-    options = {"run": {"seed": 0}, "steps": 4, "steps_per_epoch": 2} | options
+    options = {
+        "run": {"seed": 0},
+        "steps": 4,
+        "steps_per_epoch": 2,
+        "batch_size": 2,
+    } | options
     starts = []
 
     def sequences(start):
@@ -32,7 +43,7 @@ def train(folder, rate=0.01, **options):
         return DATA.repeat()
 
     history = ratm_tf.train(
-        tracker, sequences, model_dir=folder, batch_size=2, shown=SHOWN, **options
+        tracker, sequences, model_dir=folder, shown=SHOWN, **options
     )
     return tracker, history, starts
 
@@ -70,25 +81,63 @@ def test_patience_needs_validation_data(tmp_path):
         train(tmp_path, patience=3)
 
 
-def test_another_run_is_refused_by_what_differs(tmp_path):
-    train(tmp_path, steps=1, run={"seed": 0, "units": 8})
-    with pytest.raises(ValueError, match="another run, with seed: 0, not 1$"):
-        train(tmp_path, steps=1, run={"seed": 1, "units": 8})
-
-
-@pytest.mark.parametrize(
-    "run",
-    [
-        {"frame_size": (24, 30)},
-        {"split": {1: 0.5}},
-        {"clip": float("nan")},
-        {"seed": np.int64(0)},
-    ],
-    ids=["tuple", "integer key", "NaN", "NumPy integer"],
-)
-def test_the_same_run_is_known_again(tmp_path, run):
-    train(tmp_path, steps=1, run=run)
-    _, history, _ = train(tmp_path, steps=1, run=run)
+def test_a_run_that_stopped_stays_so(tmp_path):
+    options = {"rate": 30.0, "steps": 8, "validation_data": DATA, "patience": 2}
+    first, history, _ = train(tmp_path, **options)
+    assert len(history.epoch) < 4
+    again, history, _ = train(tmp_path, **options)
     assert not history.epoch
-    note = json.loads((tmp_path / "run.json").read_text())
-    assert set(note) == {"run", "versions", "git"}
+    for ours, theirs in zip(again.weights, first.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_another_length_of_epoch_skips_no_data(tmp_path):
+    train(tmp_path, steps=1)
+    _, history, starts = train(tmp_path, steps=4)
+    assert history.epoch == [1, 2, 3] and starts == [2]
+
+
+def test_another_batch_size_is_another_run(tmp_path):
+    train(tmp_path, steps=1)
+    with pytest.raises(ValueError, match="batch_size: 2, not 4"):
+        train(tmp_path, steps=1, batch_size=4)
+
+
+def test_a_rate_too_high_keeps_the_last_good_model(tmp_path):
+    train(tmp_path, steps=2)
+    with pytest.raises(NotFinite):
+        train(tmp_path, steps=40, rate=float("inf"))
+    saved = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    assert all(np.isfinite(weight).all() for weight in saved.get_weights())
+
+
+PROGRAM = """
+import sys
+sys.path[:0] = [{tests!r}]
+from training import test_train
+test_train.train({folder!r}, steps=20, steps_per_epoch=1)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_ends_the_same(tmp_path):
+    whole, _, _ = train(tmp_path / "whole", steps=20, steps_per_epoch=1)
+    folder = tmp_path / "killed"
+    command = [
+        sys.executable,
+        "-c",
+        PROGRAM.format(tests=str(TESTS), folder=str(folder)),
+    ]
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        for line in process.stdout:
+            if "Data pipeline" in line:
+                break
+        time.sleep(rng.uniform(0, 4))
+        process.kill()
+        process.wait()
+    subprocess.run(command, check=True, capture_output=True)
+    trained = keras.saving.load_model(folder / "model.keras", compile=False)
+    for ours, theirs in zip(trained.weights, whole.weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)

@@ -52,8 +52,9 @@ class Builder(SyntheticBuilder):
             ),
         )
 
-    def sequences(self, split, start, num_sequences):
+    def sequences(self, split, start, num_sequences, source):
         """See `SyntheticBuilder`."""
+        del source
         return bouncing_balls_sequences(
             split, num_frames=TEST_FRAMES, start=start, num_sequences=num_sequences
         )

@@ -2,12 +2,7 @@
 
 import tensorflow as tf
 
-from ratm_tf.datasets.arguments import (
-    collection_key,
-    integer,
-    one_of,
-    sequence_indices,
-)
+from ratm_tf.datasets.arguments import SPLITS, integer, one_of, sequence_indices
 from ratm_tf.datasets.bouncing_balls import FRAME_SIZE
 from ratm_tf.datasets.bouncing_balls.simulation import (
     BOX_SIZE,
@@ -15,6 +10,7 @@ from ratm_tf.datasets.bouncing_balls.simulation import (
     draw_balls,
     simulate,
 )
+from ratm_tf.datasets.keys import stream
 
 PIXELS = FRAME_SIZE[0] / BOX_SIZE  # per unit of the box
 _BLOCK = 256
@@ -68,7 +64,11 @@ def bouncing_balls_sequences(
     num_balls = one_of("num_balls", num_balls, range(1, 7))
     if batch_size is not None:
         batch_size = integer("batch_size", batch_size, at_least=1)
-    key = collection_key(seed, split)
+    seed, split = integer("seed", seed), one_of("split", split, SPLITS)
+    positions, directions = (
+        stream("bouncing_balls", seed, split, num_balls, quantity)
+        for quantity in ("position", "direction")
+    )
     indices = sequence_indices(start, num_sequences)
     cardinality = indices.cardinality()
 
@@ -83,7 +83,7 @@ def bouncing_balls_sequences(
     # Many boxes of balls move as fast as one does.
     dataset = (
         indices.map(
-            lambda index: draw_balls(key + [index, 0], num_balls),
+            lambda index: draw_balls(positions(index), directions(index), num_balls),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         .batch(_BLOCK)

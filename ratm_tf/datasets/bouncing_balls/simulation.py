@@ -11,7 +11,15 @@ SPEED = 0.5
 STEPS_PER_FRAME = 2
 
 
-def draw_balls(key, num_balls, *, radius=RADIUS, box_size=BOX_SIZE, speed=SPEED):
+def draw_balls(
+    position_key,
+    direction_key,
+    num_balls,
+    *,
+    radius=RADIUS,
+    box_size=BOX_SIZE,
+    speed=SPEED,
+):
     """Draws where the balls of one box start, and how fast.
 
     Positions are uniform in the box among those without overlap. The velocities of all
@@ -19,7 +27,8 @@ def draw_balls(key, num_balls, *, radius=RADIUS, box_size=BOX_SIZE, speed=SPEED)
     published simulation: a single ball moves by `speed` a frame, more balls share it.
 
     Args:
-        key: int64 tensor of shape [2], the seed.
+        position_key: int64 tensor of shape [2], the seed of the positions.
+        direction_key: int64 tensor of shape [2], the seed of the velocities.
         num_balls: number of balls K; they must fit easily.
         radius: of every ball, in the unit of the box.
         box_size: side of the box, or its (width, height).
@@ -31,17 +40,19 @@ def draw_balls(key, num_balls, *, radius=RADIUS, box_size=BOX_SIZE, speed=SPEED)
 
     Example:
     >>> from ratm_tf.datasets.bouncing_balls.simulation import draw_balls
-    >>> positions, velocities = draw_balls(tf.constant([0, 1], tf.int64), num_balls=1)
+    >>> keys = tf.constant([[0, 1], [0, 2]], tf.int64)
+    >>> positions, velocities = draw_balls(*keys, num_balls=1)
     >>> positions.shape, round(float(tf.norm(velocities)), 3)
     (TensorShape([1, 2]), 0.5)
     """
-    key = tf.convert_to_tensor(key)
     room = tf.cast(box_size, tf.float32) - 2 * radius
 
     def place(attempt, positions):
         del positions
         uniform = tf.random.stateless_uniform(
-            [num_balls, 2], tf.random.fold_in(key, attempt, alg="philox"), alg="philox"
+            [num_balls, 2],
+            tf.random.fold_in(position_key, attempt, alg="philox"),
+            alg="philox",
         )
         return attempt + 1, radius + uniform * room
 
@@ -52,7 +63,7 @@ def draw_balls(key, num_balls, *, radius=RADIUS, box_size=BOX_SIZE, speed=SPEED)
             place,
             (attempt, positions),
         )
-    directions = tf.random.stateless_normal([num_balls, 2], key, alg="philox")
+    directions = tf.random.stateless_normal([num_balls, 2], direction_key, alg="philox")
     return positions, speed * directions / _norm(tf.reshape(directions, [-1]))
 
 

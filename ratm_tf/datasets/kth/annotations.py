@@ -78,7 +78,7 @@ def read_annotations(path, skip_bad=False):
     ('person25_jogging_d1_uncomp.avi', 129,
      array([ 9.5,  7.5, 39.5, 79.5], dtype=float32))
     """
-    with open(path) as lines:
+    with open(path, "rb") as lines:
         for number, line in enumerate(lines, start=1):
             if number <= _HEADER_LINES or not line.strip():
                 continue
@@ -98,7 +98,9 @@ def _parse(text, path, line):
             )
 
     words = text.split()
-    check(all(word.isdecimal() for word in words), "whole numbers only", text.strip())
+    for word in words:
+        whole = word.isdigit() and len(word) < 10
+        check(whole, "whole numbers only", word[:20].decode(errors="backslashreplace"))
     numbers = [int(word) for word in words]
     check(len(numbers) >= 6, "at least 6 numbers", len(numbers))
     subject, scenario, action, sequence, first, last = numbers[:6]

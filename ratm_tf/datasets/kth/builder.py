@@ -9,7 +9,14 @@ from ratm_tf.datasets.kth.videos import BOX_FILE, read_sequences
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """The annotated sequences of all six actions, a split for each of 25 subjects."""
+    """The annotated sequences of all six actions, a split for each of 25 subjects.
+
+    Example:
+    >>> import tensorflow_datasets as tfds
+    >>> import ratm_tf.datasets.builders
+    >>> tfds.builder("ratm_kth").info.features["boxes"].shape
+    (None, 4)
+    """
 
     name = "ratm_kth"
     VERSION = tfds.core.Version("1.0.0")

@@ -42,13 +42,13 @@ def kth_sequences(
         num_frames: frames per sequence, T. Without it, whole sequences.
         batch_size: optional number of sequences per element, B; the last batch may be
             smaller. Without it, elements are single sequences.
-        num_sequences: how many sequences.
+        num_sequences: how many sequences; whole ones, at most.
         start: index of the first sequence.
         seed: integer >= 0, chooses the validation subject and the parts.
         actions: which actions to read.
         skip_bad: whether to log and leave out sequences that cannot be read instead of
-            raising: a bad row of the box file, a missing or truncated video, a row of
-            more frames than its video has.
+            raising: a bad row of the box file, a missing or truncated video or one of
+            another size, a row of more frames than its video has.
 
     Returns:
         A `tf.data.Dataset` of dicts, here with a leading B if batched:
@@ -71,7 +71,11 @@ def kth_sequences(
     ...         "train", data_dir=data_dir, test_subject=7, num_frames=30, batch_size=16
     ...     )
     """
-    seed = integer("seed", seed, at_least=0)
+    start = integer("start", start, at_least=0)
+    if num_sequences is not None:
+        num_sequences = integer("num_sequences", num_sequences, at_least=1)
+    if batch_size is not None:
+        batch_size = integer("batch_size", batch_size, at_least=1)
     subjects = subjects_of(split, test_subject, seed)
     examples = [
         _example(row, frames)
@@ -88,12 +92,17 @@ def kth_sequences(
             num_frames=num_frames,
             num_sequences=num_sequences,
             start=start,
-            seed=seed,
+            seed=(seed, split),
         )
     else:
+        if start >= len(examples):
+            raise ValueError(
+                f"Expected `start` to be less than the {len(examples)} sequences of "
+                f"the {split} split. Received: {start}"
+            )
         dataset = _whole(examples[start:][:num_sequences])
     if batch_size is not None:
-        dataset = dataset.padded_batch(integer("batch_size", batch_size, at_least=1))
+        dataset = dataset.padded_batch(batch_size)
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
@@ -143,7 +152,8 @@ def subjects_of(split, test_subject, seed=0):
     >>> len(subjects_of("train", test_subject=7))
     23
     """
-    one_of("test_subject", test_subject, SUBJECTS)
+    test_subject = one_of("test_subject", test_subject, SUBJECTS)
+    seed = integer("seed", seed, at_least=0)
     others = [subject for subject in SUBJECTS if subject != test_subject]
     drawn = others[np.random.default_rng([seed, test_subject]).integers(len(others))]
     splits = {

@@ -3,12 +3,13 @@
 import itertools
 import pathlib
 
-import cv2
 import numpy as np
 from absl import logging
 
 from ratm_tf.datasets.arguments import one_of
+from ratm_tf.datasets.kth import FRAME_SIZE
 from ratm_tf.datasets.kth.annotations import ACTIONS, BadSequence, read_annotations
+from ratm_tf.opencv import cv2
 
 BOX_FILE = "KTHBoundingBoxInfo.txt"
 
@@ -22,11 +23,12 @@ def read_sequences(data_dir, subjects, actions, skip_bad=False):
         subjects: the subjects to read, of 1..25.
         actions: the actions to read, of `ACTIONS`.
         skip_bad: whether to log and leave out what cannot be read: a bad row, a missing
-            or truncated video, a row of more frames than its video has.
+            or truncated video or one of another size, a row of more frames than its
+            video has.
 
     Yields:
         `(annotation, frames)`: the row of the box file and the frames it speaks of,
-        uint8 `[T, H, W, 1]`, in the video's order.
+        uint8 `[T, 120, 160, 1]`, in the video's order.
 
     Raises:
         FileNotFoundError: there is no box file.
@@ -53,20 +55,27 @@ def read_sequences(data_dir, subjects, actions, skip_bad=False):
         rows = list(rows)
         path = data_dir / name
         video, announced = _read_video(path, max(row.last for row in rows))
-        bad = [row for row in rows if row.last > len(video)]
+        fits = video.shape[1:] == (*FRAME_SIZE, 1)
+        bad = [row for row in rows if not fits or row.last > len(video)]
         if bad:
-            lines = ", ".join(str(row.line) for row in bad)
-            fault = f"{box_file}:{lines}: Expected {path}, which is missing."
-            if path.exists():
+            if not path.exists():
+                fault = f"Expected {path}, which is missing."
+            elif len(video) and not fits:
                 fault = (
-                    f"{box_file}:{lines}: Expected {bad[-1].last} frames in {path}, "
-                    f"which says it has {announced}. Received: {len(video)}"
+                    f"Expected {path} to have frames of the shape {FRAME_SIZE}. "
+                    f"Received: {video.shape[1:3]}"
                 )
+            else:
+                fault = (
+                    f"Expected {bad[-1].last} frames in {path}, which says it has "
+                    f"{announced}. Received: {len(video)}"
+                )
+            fault = f"{box_file}:{', '.join(str(row.line) for row in bad)}: {fault}"
             if not skip_bad:
                 raise BadSequence(fault)
             logging.warning("Skipped %s", fault)
         for row in rows:
-            if row.last <= len(video):
+            if fits and row.last <= len(video):
                 yield row, video[row.first - 1 : row.last]
 
 

@@ -90,12 +90,14 @@ class Builder(SyntheticBuilder):
             metadata=tfds.core.MetadataDict(),
         )
 
-    def _split_generators(self, dl_manager):
-        digits = load_digits("train", self.builder_config.mnist_path)
-        self.info.metadata["mnist"] = digits.source
-        return super()._split_generators(dl_manager)
+    def source(self, dl_manager):
+        """Records where the digits are from."""
+        del dl_manager
+        path = self.builder_config.mnist_path
+        self.info.metadata["mnist"] = load_digits("train", path).source
+        return path
 
-    def sequences(self, split, start, num_sequences):
+    def sequences(self, split, start, num_sequences, source):
         """See `SyntheticBuilder`."""
         return moving_mnist_sequences(
             split,
@@ -104,5 +106,5 @@ class Builder(SyntheticBuilder):
             start=start,
             num_sequences=num_sequences,
             frame_size=FRAME_SIZE,
-            mnist_path=self.builder_config.mnist_path,
+            mnist_path=source,
         )

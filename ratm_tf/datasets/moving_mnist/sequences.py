@@ -6,13 +6,14 @@ import numpy as np
 import tensorflow as tf
 
 from ratm_tf.datasets.arguments import (
-    collection_key,
+    SPLITS,
     height_and_width,
     integer,
     one_of,
     sequence_indices,
 )
 from ratm_tf.datasets.bouncing_balls.simulation import draw_balls
+from ratm_tf.datasets.keys import stream
 from ratm_tf.datasets.moving_mnist import FRAME_SIZE
 from ratm_tf.datasets.moving_mnist.motion import bouncing_walk, random_walk
 from ratm_tf.datasets.sources.mnist import load_digits
@@ -96,17 +97,23 @@ def moving_mnist_sequences(
     TensorShape([32, 10, 100, 100, 1])
     """
     num_frames = integer("num_frames", num_frames, at_least=1)
-    draw, move, smallest = _MOTIONS[one_of("num_digits", num_digits, tuple(_MOTIONS))]
+    num_digits = one_of("num_digits", num_digits, tuple(_MOTIONS))
+    draw, move, smallest = _MOTIONS[num_digits]
     height, width = height_and_width(frame_size, at_least=smallest)
     if batch_size is not None:
         batch_size = integer("batch_size", batch_size, at_least=1)
     indices = sequence_indices(start, num_sequences)
-    key = collection_key(seed, split)
+    seed, split = integer("seed", seed), one_of("split", split, SPLITS)
+    streams = {
+        quantity: stream("moving_mnist", seed, split, num_digits, quantity)
+        for quantity in ("image", "position", "direction", "velocity", "kicks")
+    }
     images, labels = map(tf.constant, load_digits(split, mnist_path, fallback=fallback))
     limit = np.array([width - DIGIT_SIZE, height - DIGIT_SIZE], np.float32)
 
     def drawn(index):
-        return draw(key + [index, 0], num_frames, len(labels), limit)
+        keys = {quantity: of(index) for quantity, of in streams.items()}
+        return draw(keys, num_frames, len(labels), limit)
 
     def moved(digits, *motion):
         path = move(*motion, limit=limit)
@@ -143,39 +150,38 @@ def moving_mnist_sequences(
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
-def _draw_one_digit(key, num_frames, num_images, limit):
+def _draw_one_digit(keys, num_frames, num_images, limit):
     """Draws the image of a sequence's digit and what `random_walk` takes."""
     return (
-        _uniform(key, 0, [1], 0, num_images, tf.int32),
-        _uniform(key, 1, [2], 0.0, 1.0) * limit,
-        _uniform(key, 2, [2], -MAX_SPEED, MAX_SPEED),
-        _uniform(key, 3, [num_frames - 1, 2], -MAX_SPEED, MAX_SPEED),
+        _uniform(keys["image"], [1], 0, num_images, tf.int32),
+        _uniform(keys["position"], [2], 0.0, 1.0) * limit,
+        _uniform(keys["velocity"], [2], -MAX_SPEED, MAX_SPEED),
+        _uniform(keys["kicks"], [num_frames - 1, 2], -MAX_SPEED, MAX_SPEED),
     )
 
 
-def _draw_two_digits(key, num_frames, num_images, limit):
+def _draw_two_digits(keys, num_frames, num_images, limit):
     """Draws the images of a sequence's digits and what `bouncing_walk` takes."""
     centers, drift = draw_balls(
-        key + [0, 1],
+        keys["position"],
+        keys["direction"],
         2,
         radius=DIGIT_SIZE / 2,
         box_size=limit + DIGIT_SIZE,
         speed=DRIFT_SPEED,
     )
     return (
-        _uniform(key, 0, [2], 0, num_images, tf.int32),
+        _uniform(keys["image"], [2], 0, num_images, tf.int32),
         centers - DIGIT_SIZE / 2,
         drift,
-        _uniform(key, 2, [2, 2], -MAX_SPEED, MAX_SPEED),
-        _uniform(key, 3, [num_frames - 1, 2, 2], -MAX_SPEED, MAX_SPEED),
+        _uniform(keys["velocity"], [2, 2], -MAX_SPEED, MAX_SPEED),
+        _uniform(keys["kicks"], [num_frames - 1, 2, 2], -MAX_SPEED, MAX_SPEED),
     )
 
 
-def _uniform(key, stream, shape, low, high, dtype=tf.float32):
+def _uniform(key, shape, low, high, dtype=tf.float32):
     # Philox makes the kicks of a short sequence the first ones of a long one.
-    return tf.random.stateless_uniform(
-        shape, key + [0, stream], low, high, dtype, alg="philox"
-    )
+    return tf.random.stateless_uniform(shape, key, low, high, dtype, alg="philox")
 
 
 # By number of digits: what to draw, how it moves, and the smallest frame.

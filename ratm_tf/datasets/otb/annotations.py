@@ -22,7 +22,8 @@ def read_boxes(path):
         covering `[a - 0.5, a + 0.5]`.
 
     Raises:
-        ValueError: a row is bad, named by file and line, or there is none.
+        ValueError: a row is not a box with an inside, named by file and line, or there
+            is none.
 
     Example:
     >>> import pathlib, tempfile
@@ -32,17 +33,19 @@ def read_boxes(path):
     >>> read_boxes(path)
     array([[ 9.5, 19.5, 13.5, 27.5]], dtype=float32)
     """
-    boxes = []
-    for number, line in enumerate(pathlib.Path(path).read_text().splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            x, y, w, h = map(float, re.split(r"[,\s]+", line.strip()))
-        except ValueError as error:
-            raise ValueError(
-                f"{path}:{number}: Expected x y w h. Received: {line!r}"
-            ) from error
-        boxes.append([x - 1, y - 1, w, h])
-    if not boxes:
+    rows = pathlib.Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf").rstrip()
+    if not rows:
         raise ValueError(f"Expected {path} to have boxes. Received: none")
+    boxes = []
+    for number, row in enumerate(rows.splitlines(), start=1):
+        words = re.split(rb"[,\s]+", row.strip(b", \t"))
+        try:
+            x, y, width, height = box = list(map(float, words))
+        except ValueError:
+            box = [np.nan]
+        if not (np.isfinite(box).all() and width > 0 and height > 0):
+            raise ValueError(
+                f"{path}:{number}: Expected x y w h of a box. Received: {row[:80]!r}"
+            )
+        boxes.append([x - 1, y - 1, width, height])
     return xyxy_from_xywh(boxes).astype(np.float32)

@@ -2,15 +2,11 @@
 
 import pathlib
 
-import cv2
-import numpy as np
 import tensorflow as tf
 
 from ratm_tf.datasets.arguments import one_of
 from ratm_tf.datasets.otb.annotations import read_boxes
-
-# Where a sequence's boxes do not begin with its first image.
-_FIRST_FRAMES = {"David": 300}
+from ratm_tf.datasets.otb.frames import find_frames, read_frames
 
 
 def otb_sequences(data_dir, names=None, channels=1):
@@ -22,7 +18,7 @@ def otb_sequences(data_dir, names=None, channels=1):
         data_dir: folder of the sequences, such as `Jogging`, each with its frames in
             `img` and `groundtruth_rect.txt`.
         names: sequences to read, `"Jogging"` for all its targets or `"Jogging.2"` for
-            one. Default: all folders of `data_dir`.
+            one. Default: all folders of `data_dir`, but for hidden ones and `__MACOSX`.
         channels: 1 for grey frames, 3 for RGB.
 
     Returns:
@@ -48,14 +44,21 @@ def otb_sequences(data_dir, names=None, channels=1):
     data_dir = pathlib.Path(data_dir)
     one_of("channels", channels, (1, 3))
     if names is None:
-        names = sorted(path.name for path in data_dir.iterdir() if path.is_dir())
+        folders = [path.name for path in data_dir.iterdir() if path.is_dir()]
+        names = sorted(name for name in folders if name[0] not in "._")
     targets = [target for name in names for target in _targets(data_dir, name)]
 
     def sequences():
         for name, folder, file in targets:
-            frames, boxes = _read_sequence(folder, file, channels)
+            boxes, paths = read_boxes(file), find_frames(folder)
+            if len(boxes) != len(paths):
+                line = min(len(boxes), len(paths)) + 1
+                raise ValueError(
+                    f"{file}:{line}: Expected a box for each of {paths[0].name}.."
+                    f"{paths[-1].name}. Received: {len(boxes)} for {len(paths)}"
+                )
             yield {
-                "frames": frames,
+                "frames": read_frames(paths, channels),
                 "boxes": boxes,
                 "initial_box": boxes[0],
                 "name": name,
@@ -87,22 +90,3 @@ def _targets(data_dir, name):
     if not file.exists():
         raise FileNotFoundError(f"Expected {file}, which is missing.")
     return [(name, folder, file)]
-
-
-def _read_sequence(folder, file, channels):
-    boxes = read_boxes(file)
-    images = sorted(path for path in (folder / "img").iterdir() if path.is_file())
-    images = images[_FIRST_FRAMES.get(folder.name, 1) - 1 :][: len(boxes)]
-    if len(images) < len(boxes):
-        raise ValueError(
-            f"{file}:{len(images) + 1}: Expected a frame for each of {len(boxes)} "
-            f"boxes in {folder / 'img'}. Received: {len(images)}"
-        )
-    frames = []
-    for path in images:
-        flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
-        frame = cv2.imread(str(path), flag)
-        if frame is None:
-            raise ValueError(f"Expected {path} to be an image that OpenCV reads.")
-        frames.append(frame.reshape([*frame.shape[:2], channels]))
-    return np.stack(frames), boxes

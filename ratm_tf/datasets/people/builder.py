@@ -64,16 +64,16 @@ class Builder(SyntheticBuilder):
             homepage="https://www.cis.upenn.edu/~jshi/ped_html/",
         )
 
-    def _split_generators(self, dl_manager):
-        self._pennfudan = str(next(dl_manager.download_and_extract(URL).glob("Penn*")))
-        return super()._split_generators(dl_manager)
+    def source(self, dl_manager):
+        """Downloads the Penn-Fudan database."""
+        return str(next(dl_manager.download_and_extract(URL).glob("Penn*")))
 
-    def sequences(self, split, start, num_sequences):
+    def sequences(self, split, start, num_sequences, source):
         """See `SyntheticBuilder`."""
         return people_sequences(
             split,
             num_frames=TEST_FRAMES,
             start=start,
             num_sequences=num_sequences,
-            pennfudan_path=self._pennfudan,
+            pennfudan_path=source,
         )

@@ -20,7 +20,13 @@ def detect(rng, hip, feet, height, frame_size):
         frame_size: (height, width) in pixels.
 
     Returns:
-        Float32 of shape [T, 4], (x1, y1, x2, y2), edges included.
+        Float32 of shape [T, 4], (x1, y1, x2, y2) in pixels, edges included.
+
+    Example:
+    >>> from ratm_tf.datasets.people.detector import detect
+    >>> hip, feet, height = np.full([3, 5], [[80], [100], [70]])
+    >>> detect(np.random.default_rng(0), hip, feet, height, (120, 160)).shape
+    (5, 4)
     """
     aspect = rng.choice([2.45, 2.9, 3.4], p=[0.75, 0.1, 0.15])
     margin = rng.normal(1.02, 0.04)

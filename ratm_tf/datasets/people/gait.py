@@ -1,7 +1,8 @@
 """A cut-out person that moves its legs."""
 
-import cv2
 import numpy as np
+
+from ratm_tf.opencv import cv2
 
 PHASES = 12
 _HIP = 0.48
@@ -25,6 +26,14 @@ def stride_cycle(cutout, height, spread, lean):
         times the part of it that the person covers, and that part. The hip is in the
         middle column. An extent is the box (x1, y1, x2, y2) around the person's
         pixels, edges included.
+
+    Example:
+    >>> from ratm_tf.datasets.people.gait import stride_cycle
+    >>> from ratm_tf.datasets.sources.penn_fudan import Cutout
+    >>> board = Cutout(np.full([104, 44], 99, np.uint8), np.ones([104, 44], np.float32))
+    >>> layers, extents = stride_cycle(board, height=50.0, spread=0.0, lean=0.0)
+    >>> layers.shape, extents.shape
+    ((12, 52, 27, 2), (12, 4))
     """
     factor = height / (cutout.grey.shape[0] - 4)
     size = [max(round(n * factor), 1) for n in cutout.grey.shape[::-1]]

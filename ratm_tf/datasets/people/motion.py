@@ -47,6 +47,12 @@ def cross(rng, num_frames, frame_size):
 
     Returns:
         A `Motion`.
+
+    Example:
+    >>> from ratm_tf.datasets.people.motion import cross
+    >>> motion = cross(np.random.default_rng(0), num_frames=5, frame_size=(120, 160))
+    >>> motion.hip.shape, 48 < motion.height[0] < 102
+    ((5,), np.True_)
     """
     rows, columns = frame_size
     action = rng.choice(list(_SPEEDS))

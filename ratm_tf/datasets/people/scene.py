@@ -1,11 +1,11 @@
 """A video of one person that crosses the view of a camera."""
 
-import cv2
 import numpy as np
 
 from ratm_tf.datasets.people.detector import detect
 from ratm_tf.datasets.people.gait import PHASES, stride_cycle
 from ratm_tf.datasets.people.motion import cross
+from ratm_tf.opencv import cv2
 
 _VISIBLE = 0.3  # A person is there as long as this part of its width is.
 _LAYER_SCALE = 1.15  # Layers are larger than at first, for people that come nearer.
@@ -23,6 +23,18 @@ def film(streams, cutouts, streets, num_frames, frame_size):
 
     Returns:
         Dict of arrays as described in `people_sequences`.
+
+    Example:
+    >>> import pathlib
+    >>> from ratm_tf.datasets.people.scene import film
+    >>> from ratm_tf.datasets.sources.penn_fudan import load_penn_fudan
+    >>> drawn = "datasets/people/dummy_data/PennFudanPed"  # two drawn people
+    >>> drawn = pathlib.Path(ratm_tf.__file__).parent / drawn
+    >>> cutouts, streets = load_penn_fudan("train", drawn)
+    >>> rng = np.random.default_rng(0)
+    >>> video = film(lambda name: rng, cutouts, streets, 5, (90, 120))
+    >>> video["frames"].shape, video["frames"].dtype
+    ((5, 90, 120, 1), dtype('uint8'))
     """
     rng = streams("scene")
     cutout = cutouts[rng.integers(len(cutouts))]

@@ -89,7 +89,6 @@ def people_sequences(
     indices = sequence_indices(start, num_sequences)
 
     cutouts, streets = load_penn_fudan(split, pennfudan_path)
-    collection = [seed % 2**63, SPLITS.index(split)]
     spec = {
         "frames": tf.TensorSpec([num_frames, height, width, 1], tf.uint8),
         "boxes": tf.TensorSpec([num_frames, 4], tf.float32),
@@ -100,7 +99,9 @@ def people_sequences(
 
     def filmed(index):
         def stream(name):
-            return np.random.default_rng([*collection, index, _STREAMS.index(name)])
+            path = [seed, SPLITS.index(split), index, _STREAMS.index(name)]
+            # Of one length, so that none of its 64-bit numbers runs into the next.
+            return np.random.default_rng(np.array(path, np.int64).view(np.uint32))
 
         example = film(stream, cutouts, streets, num_frames, (height, width))
         return [example[name] for name in spec]

@@ -3,12 +3,13 @@
 import pathlib
 import typing
 
-import cv2
 import keras
 import numpy as np
 
 from ratm_tf.datasets.arguments import SPLITS, one_of
 from ratm_tf.datasets.sources.download import download
+from ratm_tf.datasets.sources.pictures import read_picture
+from ratm_tf.opencv import cv2
 
 URL = "https://www.cis.upenn.edu/~jshi/ped_html/PennFudanPed.zip"
 _LAYOUTS = (("PNGImages", "PedMasks", "_mask"), ("images", "masks", ""))
@@ -52,16 +53,25 @@ def load_penn_fudan(split, path=None):
             another shape.
         FileNotFoundError: there is no such folder or no image in it.
         OSError: there is no path and the download fails.
+
+    Example:
+    >>> import pathlib
+    >>> from ratm_tf.datasets.sources.penn_fudan import load_penn_fudan
+    >>> drawn = "datasets/people/dummy_data/PennFudanPed"
+    >>> drawn = pathlib.Path(ratm_tf.__file__).parent / drawn
+    >>> cutouts, streets = load_penn_fudan("train", drawn)
+    >>> len(cutouts), streets[0].dtype
+    (4, dtype('uint8'))
     """
     one_of("split", split, SPLITS)
     cutouts, streets = [], []
     for image_path, mask_path in _of_split(split, *_find(path)):
-        image = cv2.imread(str(image_path), cv2.IMREAD_GRAYSCALE)
+        image = read_picture(image_path)[..., 0]
         mask = cv2.imread(str(mask_path), cv2.IMREAD_UNCHANGED)
-        if image is None or mask is None or image.shape != mask.shape:
+        if mask is None or mask.shape != image.shape:
             raise ValueError(
-                f"Expected {mask_path} to be a mask of the shape of {image_path}. "
-                f"Received: {[None if i is None else i.shape for i in (image, mask)]}"
+                f"Expected {mask_path} to be a mask of the shape {image.shape} of "
+                f"{image_path}. Received: {None if mask is None else mask.shape}"
             )
         cutouts += cut_out(image, mask)
         streets.append(_empty_street(image, mask))
@@ -105,7 +115,7 @@ def _find(path):
         path = next(pathlib.Path(folder).rglob("PNGImages")).parent
     path = pathlib.Path(path)
     for images, masks, suffix in _LAYOUTS:
-        paths = sorted((path / images).glob("*Ped*.*"))
+        paths = sorted((path / images).glob("[!.]*Ped*.*"))
         if paths:
             return paths, path / masks, suffix
     raise FileNotFoundError(

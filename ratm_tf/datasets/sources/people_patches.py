@@ -3,10 +3,11 @@
 import pathlib
 import re
 
-import cv2
 import numpy as np
 
-from ratm_tf.datasets.arguments import one_of
+from ratm_tf.datasets.arguments import integer, one_of
+from ratm_tf.datasets.sources.pictures import read_picture
+from ratm_tf.opencv import cv2
 
 _SHARES = {"train": (0.0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1.0)}
 
@@ -33,22 +34,28 @@ def load_people_patches(split, path, seed=0):
     Raises:
         FileNotFoundError: a folder is missing or empty.
         ValueError: `split` is unknown, or a file is no image of 64x128 pixels.
+
+    Example:
+    >>> ratm_tf.datasets.load_people_patches("train", "/nowhere")
+    Traceback (most recent call last):
+    FileNotFoundError: Expected `path` to hold images in `negative`. Received: /nowhere
     """
     one_of("split", split, tuple(_SHARES))
+    seed = integer("seed", seed, at_least=0)
     patches, labels = [], []
     for label, kind in enumerate(("negative", "positive")):
         folder = pathlib.Path(path) / kind
-        files = sorted(folder.glob("*.*"))
+        files = sorted(folder.glob("[!.]*.*"))
         if not files:
             raise FileNotFoundError(
                 f"Expected `path` to hold images in `{kind}`. Received: {path}"
             )
         for file in _of_split(split, files, seed):
-            patch = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
-            if patch is None or patch.shape != (128, 64):
+            patch = read_picture(file)[..., 0]
+            if patch.shape != (128, 64):
                 raise ValueError(
-                    f"Expected {file} to be an image of 64x128 pixels. Received: "
-                    + ("no image" if patch is None else f"shape {patch.shape}")
+                    f"Expected {file} to be a picture of 64x128 pixels. "
+                    f"Received: shape {patch.shape}"
                 )
             patches.append(patch)
             labels.append(label)

@@ -90,6 +90,50 @@ def test_sequences_depend_on_seed_split_and_index_alone():
     assert len(different) == 3 * len(expected)
 
 
+def test_sequences_never_change():
+    """Trained models and their figures hold for these sequences."""
+    (element,) = sequences("test", num_frames=3, num_sequences=1)
+    expected = [[13.5169, 13.3313], [13.1641, 12.3956], [12.8112, 11.4599]]
+    np.testing.assert_allclose(element["boxes"][:, :2], expected, atol=1e-4)
+
+
+def test_draws_of_splits_seeds_and_quantities_are_independent():
+    """Where balls start, and where they go, at the same index and nearby."""
+
+    def drawn(**options):
+        [batch] = sequences(
+            num_frames=2, num_sequences=2000, batch_size=2000, **options
+        )
+        corners = batch["boxes"][..., :2]
+        return np.concatenate([corners[:, 0], corners[:, 1] - corners[:, 0]], axis=1)
+
+    ours = drawn()
+    for options in ({"split": "test"}, {"seed": 1}, {"num_balls": 2}):
+        theirs = drawn(**options)
+        for lag in range(-2, 3):
+            between = np.corrcoef(ours, np.roll(theirs, lag, axis=0), rowvar=False)
+            assert np.abs(between[:4, 4:]).max() < 5 / np.sqrt(2000)
+    starts, moves = ours[:, :2], ours[:, 2:]
+    inside = np.all((starts > 2) & (starts < 12), axis=1)  # none bounces
+    within = np.corrcoef(starts[inside], moves[inside], rowvar=False)[:2, 2:]
+    assert np.abs(within).max() < 5 / np.sqrt(inside.sum())
+
+
+def test_far_sequences_and_other_seeds_are_others():
+    """Index and seed count with all of their bits."""
+    starts = [0, 2**31, 2**32, 2**40, 2**62]
+    seeds = [0, 1, 2, 3, 12, -1, 2**32, 2**63 - 1, -(2**63)]
+    drawn = [
+        example["boxes"].tobytes()
+        for options in [
+            *({"start": s} for s in starts),
+            *({"seed": s} for s in seeds[1:]),
+        ]
+        for example in sequences(**options)
+    ]
+    assert len(set(drawn)) == len(drawn)
+
+
 def test_batches_and_workers_hold_the_same_sequences():
     expected = sequences(num_balls=2)
     batches = sequences(num_balls=2, batch_size=4)

@@ -5,6 +5,10 @@ import tensorflow as tf
 from ratm_tf.datasets.bouncing_balls.simulation import draw_balls, simulate
 
 
+def keys(index):
+    return tf.constant([[0, index], [1, index]], tf.int64)
+
+
 def reference(positions, velocities, num_frames, radius, box_size):
     """One box of balls, one coordinate at a time."""
     positions, velocities = positions.astype(float), velocities.astype(float)
@@ -41,7 +45,7 @@ def test_simulation_matches_reference(num_balls, radius, box_size):
     num_boxes, num_frames = 8, 40
     starts = [
         draw_balls(
-            tf.constant([0, index], tf.int64),
+            *keys(index),
             num_balls,
             radius=radius,
             box_size=box_size,
@@ -81,7 +85,7 @@ def test_balls_meet_head_on_and_at_a_wall():
 
 
 def test_energy_is_conserved_without_kicks():
-    positions, velocities = draw_balls(tf.constant([0, 7], tf.int64), num_balls=3)
+    positions, velocities = draw_balls(*keys(7), num_balls=3)
     trajectory = tf.function(simulate)(
         tf.cast(positions, tf.float64), tf.cast(velocities, tf.float64), 500
     )
@@ -96,10 +100,7 @@ def test_energy_is_conserved_without_kicks():
 
 def test_start_is_spread_over_the_box_without_overlap():
     draw = tf.function(draw_balls)
-    starts = [
-        draw(tf.constant([3, index], tf.int64), num_balls=2, box_size=(10, 8))
-        for index in range(150)
-    ]
+    starts = [draw(*keys(index), num_balls=2, box_size=(10, 8)) for index in range(150)]
     positions, velocities = (np.stack(part) for part in zip(*starts, strict=True))
     assert positions.dtype == velocities.dtype == np.float32
     assert (np.linalg.norm(positions[:, 0] - positions[:, 1], axis=-1) >= 2.4).all()

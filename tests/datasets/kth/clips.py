@@ -23,6 +23,6 @@ def block(frame):
 
 
 def replace(path, line, words):
-    lines = path.read_text().split("\n")
-    lines[line - 1] = words
-    path.write_text("\n".join(lines))
+    lines = path.read_bytes().split(b"\n")
+    lines[line - 1] = words.encode("latin-1")
+    path.write_bytes(b"\n".join(lines))

@@ -12,8 +12,12 @@ from tests.datasets.kth.clips import BOX_FILE, replace
         ("1 1 4 1 1 2 31 21 90", "8 coordinates.*Received: 3"),
         (
             "1 1 4 1 1 1 31 21 90 x",
-            "whole numbers only.*Received: 1 1 4 1 1 1 31 21 90 x",
+            "whole numbers only. Received: x",
         ),
+        ("1 1 4 1 1 1 31 21 90 -4", "whole numbers only. Received: -4"),
+        ("1 1 4 1 1 1 31 21 90 4\xe9", r"whole numbers only. Received: 4\\xe9"),
+        ("1 1 4 1 1 1 31 21 90 " + 5000 * "4", "whole numbers only. Received: 4{20}$"),
+        ("1 1 4 1 1 999999999 31 21 90 44", "3999999996 coordinates.*Received: 4"),
         ("1 1 4", "at least 6 numbers. Received: 3"),
         ("26 1 4 1 1 1 31 21 90 44", "a person of 1..25. Received: 26"),
         ("1 1 7 1 1 1 31 21 90 44", "an action of 1..6. Received: 7"),

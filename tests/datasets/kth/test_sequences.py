@@ -71,3 +71,31 @@ def test_an_unknown_action_is_named():
         ValueError, match="`actions` to be one of .*Received: 'swimming'"
     ):
         kth_sequences("test", data_dir=DUMMY, test_subject=1, actions=["swimming"])
+
+
+@pytest.mark.parametrize("num_frames", [None, 3])
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("start", -1, "`start` to be an integer >= 0. Received: -1"),
+        ("num_sequences", -1, "`num_sequences` to be an integer >= 1. Received: -1"),
+        ("num_sequences", 0, "`num_sequences` to be an integer >= 1. Received: 0"),
+        ("batch_size", 0, "`batch_size` to be an integer >= 1. Received: 0"),
+        ("seed", -1, "`seed` to be an integer >= 0. Received: -1"),
+    ],
+)
+def test_bad_arguments(num_frames, argument, value, message):
+    options = {"num_frames": num_frames, argument: value}
+    with pytest.raises(ValueError, match=message):
+        kth_sequences("test", data_dir=DUMMY, test_subject=1, **options)
+
+
+def test_spans_of_whole_sequences():
+    def numbers(**options):
+        dataset = kth_sequences("test", data_dir=DUMMY, test_subject=1, **options)
+        return [int(example["sequence"]) for example in dataset]
+
+    assert numbers() == numbers(num_sequences=9) == [1, 2]
+    assert numbers(start=1) == [2] and numbers(num_sequences=1) == [1]
+    with pytest.raises(ValueError, match="`start` to be less than the 2 seq.* 2$"):
+        numbers(start=2)

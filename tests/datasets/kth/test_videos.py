@@ -1,5 +1,6 @@
 import logging
 
+import cv2
 import numpy as np
 import pytest
 
@@ -45,7 +46,19 @@ def no_video(data):
     return "5, 6", "Expected 9 frames in .*, which says it has 0. Received: 0"
 
 
-@pytest.mark.parametrize("spoil", [missing, truncated, longer, no_video])
+def of_another_size(data):
+    writer = cv2.VideoWriter(
+        str(data / JOGGING), cv2.VideoWriter.fourcc(*"MJPG"), 25, (80, 60)
+    )
+    for _ in range(9):
+        writer.write(np.zeros([60, 80, 3], np.uint8))
+    writer.release()
+    return "5, 6", r"to have frames of the shape \(120, 160\). Received: \(60, 80\)"
+
+
+@pytest.mark.parametrize(
+    "spoil", [missing, truncated, longer, no_video, of_another_size]
+)
 def test_a_bad_video_is_named_or_skipped(data, spoil, caplog):
     lines, complaint = spoil(data)
     pattern = f"{data / BOX_FILE}:{lines}: .*{complaint}"

@@ -62,7 +62,7 @@ def test_two_digits_are_drawn_by_maximum_and_the_first_is_the_target():
     images, labels = load_digits("test", SAMPLE_PATH)
     digits = dict(zip((image.tobytes() for image in images), labels, strict=True))
     overlaps = 0
-    for element in sequences("test", num_frames=30, num_digits=2, num_sequences=16):
+    for element in sequences("test", num_frames=30, num_digits=2, num_sequences=48):
         frames, boxes = element["frames"][..., 0], element["boxes"]
         corners = (boxes[:, :2] + 0.5).astype(int)
         # Where only the target's cell has ink, or both are apart, it is a digit.
@@ -140,11 +140,60 @@ def test_sequences_depend_on_seed_split_and_index_alone(num_digits):
     assert len(different) == 3 * len(expected)
 
 
-def test_sequences_never_change():
-    (element,) = sequences(num_frames=4, num_sequences=1)
-    assert element["digit"] == 3
-    corners = [[18, 40], [27, 39], [35, 40], [43, 42]]
+@pytest.mark.parametrize(
+    ("num_digits", "digit", "corners"),
+    [
+        (1, 7, [[0, 48], [12, 59], [24, 70], [36, 64]]),
+        (2, 5, [[53, 27], [53, 29], [53, 31], [53, 34]]),
+    ],
+)
+def test_sequences_never_change(num_digits, digit, corners):
+    (element,) = sequences(num_frames=4, num_sequences=1, num_digits=num_digits)
+    assert element["digit"] == digit
     np.testing.assert_array_equal(element["boxes"][:, :2] + 0.5, corners)
+
+
+@pytest.mark.parametrize("num_digits", [1, 2])
+def test_draws_of_splits_seeds_and_quantities_are_independent(num_digits):
+    """Where digits start and how their velocity begins and changes, nearby, too."""
+
+    def drawn(**options):
+        options = {"num_digits": num_digits} | options
+        [batch] = sequences(
+            num_frames=4, num_sequences=2000, batch_size=2000, **options
+        )
+        corners = batch["boxes"][..., :2]
+        first, second, third = np.diff(corners, axis=1).swapaxes(0, 1)
+        kicks = [second - 0.9 * first, third - 0.9 * second]
+        return np.concatenate([corners[:, 0], first, *kicks], axis=1)
+
+    ours = drawn()
+    others = [
+        {"split": "test"},
+        {"seed": 1},
+        {"seed": -1},
+        {"num_digits": 3 - num_digits},
+    ]
+    for options in others:
+        theirs = drawn(**options)
+        for lag in range(-2, 3):
+            between = np.corrcoef(ours, np.roll(theirs, lag, axis=0), rowvar=False)
+            assert np.abs(between[:8, 8:]).max() < 5 / np.sqrt(2000)
+
+
+def test_far_sequences_and_other_seeds_are_others():
+    """Index and seed count with all of their bits."""
+    starts = [0, 2**31, 2**32, 2**40, 2**62]
+    seeds = [0, 1, 2, 3, 12, -1, 2**32, 2**63 - 1, -(2**63)]
+    drawn = [
+        example["boxes"].tobytes()
+        for options in [
+            *({"start": s} for s in starts),
+            *({"seed": s} for s in seeds[1:]),
+        ]
+        for example in sequences(**options)
+    ]
+    assert len(set(drawn)) == len(drawn)
 
 
 def test_batches_hold_the_same_sequences():

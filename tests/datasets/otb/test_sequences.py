@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ratm_tf.datasets import otb_sequences
 
@@ -37,9 +38,8 @@ def test_sequences_and_targets(data):
     )
     for number in (1, 2, 3):
         path = data / "Runner" / "img" / f"{number:04d}.png"
-        np.testing.assert_array_equal(
-            runner["frames"][number - 1, ..., 0], cv2.imread(str(path), 0)
-        )
+        grey = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2GRAY)
+        np.testing.assert_array_equal(runner["frames"][number - 1, ..., 0], grey)
     [pair] = otb_sequences(data, names=["Pair.2"], channels=3)
     np.testing.assert_array_equal(
         pair["frames"][0],
@@ -48,23 +48,41 @@ def test_sequences_and_targets(data):
     assert len(otb_sequences(data).batch(1)) == 3
 
 
-def test_boxes_that_begin_later(data):
-    (data / "Runner").rename(data / "David")
-    paths = [data / "David" / "img" / f"{n:04d}.png" for n in range(1, 302)]
-    image = paths[0].read_bytes()
-    for path in paths:
-        path.write_bytes(image)
-    cv2.imwrite(str(paths[299]), np.full([40, 50, 3], 7, np.uint8))
-    (data / "David" / "groundtruth_rect.txt").write_text("1 2 3 4\n1 2 3 4")
-    [david] = otb_sequences(data, names=["David"])
-    assert (david["frames"][0].numpy() == 7).all() and len(david["frames"]) == 2
+@pytest.mark.parametrize("name", ["David", "david"])
+def test_boxes_that_begin_later_and_end_sooner(data, name):
+    """The benchmark's David: boxes are those of the frames 300 to 770."""
+    (data / "Runner").rename(data / name)
+    image = (data / name / "img" / "0001.png").read_bytes()
+    for number in range(1, 781):
+        (data / name / "img" / f"{number:04d}.png").write_bytes(image)
+    for number in (300, 770):
+        marked = np.full([40, 50, 3], number // 10, np.uint8)
+        cv2.imwrite(str(data / name / "img" / f"{number:04d}.png"), marked)
+    (data / name / "groundtruth_rect.txt").write_text("1 2 3 4\n" * 471)
+    [david] = otb_sequences(data, names=[name])
+    frames = david["frames"].numpy()
+    assert len(frames) == 471
+    assert (frames[0] == 30).all() and (frames[-1] == 77).all()
+
+
+def test_what_systems_and_archives_leave_behind_is_no_sequence(data):
+    for name in (".git", "__MACOSX", ".DS_Store"):
+        (data / name).mkdir()
+    (data / ".localized").touch()
+    (data / "Pair" / "img" / ".DS_Store").touch()
+    (data / "Pair" / "img" / "._0001.png").touch()
+    (data / "Pair" / "img" / "Thumbs.db").touch()
+    names = [e["name"] for e in otb_sequences(data).as_numpy_iterator()]
+    assert names == [b"Pair.1", b"Pair.2", b"Runner"]
 
 
 def test_faults_are_named(data):
     boxes = data / "Runner" / "groundtruth_rect.txt"
-    boxes.write_text("1,2,3,4\n" * 4)
-    with pytest.raises(Exception, match=f"{boxes}:4: .*4 boxes.*Received: 3"):
-        list(otb_sequences(data, names=["Runner"]))
+    for count, line in ((4, 4), (2, 3)):
+        boxes.write_text("1,2,3,4\n" * count)
+        match = f"{boxes}:{line}: .*0001.png..0003.png. Received: {count} for 3"
+        with pytest.raises(tf.errors.InvalidArgumentError, match=match):
+            list(otb_sequences(data, names=["Runner"]))
     with pytest.raises(
         FileNotFoundError, match="Nobody/groundtruth_rect.txt, which is missing"
     ):

@@ -3,6 +3,7 @@
 from unittest import mock
 
 import numpy as np
+import pytest
 import tensorflow_datasets as tfds
 
 from ratm_tf.datasets import people_sequences
@@ -23,12 +24,22 @@ class PeopleTest(tfds.testing.DatasetBuilderTestCase):
         self.patchers.append(sizes)
 
     def test_examples_are_those_of_the_sequences(self):
+        self.assert_written()
+
+    def test_examples_of_beam_are_the_same(self):
+        beam = pytest.importorskip("apache_beam")
+        options = beam.options.pipeline_options.PipelineOptions(flags=[])
+        self.assert_written(
+            download_config=tfds.download.DownloadConfig(beam_options=options)
+        )
+
+    def assert_written(self, **options):
         with mock.patch.object(
             tfds.download.DownloadManager,
             "download_and_extract",
             return_value=self.dummy_data,
         ):
-            self.builder.download_and_prepare()
+            self.builder.download_and_prepare(**options)
         written = self.builder.as_dataset(split="test").as_numpy_iterator()
         written = {example["boxes"].tobytes(): example for example in written}
         expected = people_sequences(

@@ -116,10 +116,25 @@ def test_sequences_depend_on_seed_split_and_index_alone(pennfudan):
 def test_sequences_never_change(pennfudan):
     """Trained models and their figures hold for these sequences."""
     (video,) = sequences(pennfudan, num_frames=2, num_sequences=1)
-    expected = [[105.5, 21.5, 142.5, 112.5], [103.5, 17.5, 142.5, 113.5]]
+    expected = [[-0.5, 15.5, 33.5, 98.5], [-0.5, 11.5, 35.5, 100.5]]
     np.testing.assert_array_equal(video["detected_boxes"], expected)
-    expected = [[117.2, 19.84, 142.42, 112.01], [114.06, 19.67, 139.31, 111.96]]
+    expected = [[-0.5, 14.54, 7.54, 104.98], [-0.5, 14.51, 9.09, 104.94]]
     np.testing.assert_allclose(video["boxes"], expected, atol=0.01)
+
+
+def test_far_sequences_and_other_seeds_are_others(pennfudan):
+    """Index and seed count with all of their bits."""
+    starts = [0, 2**31, 2**32, 2**40, 2**62]
+    seeds = [0, 1, 2, 3, 12, -1, 2**32, 2**63 - 1, -(2**63)]
+    drawn = [
+        example["boxes"].tobytes()
+        for options in [
+            *({"start": s} for s in starts),
+            *({"seed": s} for s in seeds[1:]),
+        ]
+        for example in sequences(pennfudan, **options)
+    ]
+    assert len(set(drawn)) == len(drawn)
 
 
 def test_batches_and_ranges_hold_the_same_sequences(pennfudan):

@@ -129,7 +129,7 @@ def test_unknown_split():
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nothing.npz, where there is none"):
+    with pytest.raises(FileNotFoundError, match="nothing.npz, which is missing"):
         load_digits("train", tmp_path / "nothing.npz", fallback=True)
 
 
@@ -150,11 +150,46 @@ def test_missing_file(tmp_path):
         ),
         (
             {"x_train": np.zeros([2, 28, 28], np.uint8), "y_train": np.zeros(3)},
-            r"y_train .* to have shape \[2\]. Received: \[3\]",
+            r"y_train .* of shape \[2\]. Received: float64 of shape \[3\]",
         ),
+        (
+            {"x_train": np.zeros([0, 28, 28], np.uint8), "y_train": np.zeros(0)},
+            r"x_train .* Received: uint8 of shape \[0, 28, 28\]",
+        ),
+        (
+            {"x_train": np.zeros([2, 28, 28], np.uint8), "y_train": np.int8([3, -1])},
+            r"y_train .* of 0..9. Received: .*-1.* of digit 1",
+        ),
+        (
+            {"x_train": np.zeros([2, 28, 28], np.uint8), "y_train": np.array([2, 10])},
+            r"y_train .* of 0..9. Received: .*10.* of digit 1",
+        ),
+        (
+            {"x_train": np.zeros([2, 28, 28], np.uint8), "y_train": np.array([2.5, 1])},
+            r"y_train .* of 0..9. Received: .*2.5.* of digit 0",
+        ),
+        (
+            {"x_train": np.zeros([1, 28, 28], np.uint8), "y_train": np.array(["7"])},
+            r"y_train .* to be numbers .* Received: <U1 of shape \[1\]",
+        ),
+        ({"x_train": np.array([None]), "y_train": np.zeros(1)}, "a whole .npz file"),
     ],
 )
 def test_wrong_file(tmp_path, arrays, message):
     np.savez(tmp_path / "mnist.npz", **arrays)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as error:
         load_digits("train", tmp_path / "mnist.npz")
+    assert str(tmp_path / "mnist.npz") in str(error.value)
+
+
+def test_damaged_files_are_named(tmp_path):
+    path, whole = tmp_path / "mnist.npz", SAMPLE_PATH.read_bytes()
+    damaged = [whole[: len(whole) * part // 7] for part in range(7)]
+    damaged += [b"text", whole[:99] + bytes(99) + whole[198:]]
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=f"Expected {path} to be a whole .npz"):
+            load_digits("train", path)
+    np.save(tmp_path / "images.npy", np.zeros([2, 28, 28], np.uint8))
+    with pytest.raises(ValueError, match="images.npy to be a whole .npz"):
+        load_digits("train", tmp_path / "images.npy")

@@ -16,6 +16,8 @@ def folder(tmp_path):
             for last in "ab" if number % 2 else ("_0", "_1", "_10"):
                 patch = np.full([128, 64], number, np.uint8)
                 cv2.imwrite(str(tmp_path / kind / f"crop_{number}{last}.png"), patch)
+        (tmp_path / kind / ".DS_Store").touch()
+        (tmp_path / kind / "._crop_1a.png").touch()
     return tmp_path
 
 
@@ -53,12 +55,14 @@ def test_crops_are_tight():
 def test_wrong_folders(tmp_path):
     with pytest.raises(ValueError, match="`split` to be one of .* Received: 'all'"):
         load_people_patches("all", tmp_path)
+    with pytest.raises(ValueError, match="`seed` to be .* >= 0. Received: -1"):
+        load_people_patches("train", tmp_path, seed=-1)
     with pytest.raises(FileNotFoundError, match="`path` to hold images in `negative`"):
         load_people_patches("train", tmp_path)
     (tmp_path / "negative").mkdir()
     cv2.imwrite(str(tmp_path / "negative" / "1.png"), np.zeros([64, 64]))
     with pytest.raises(
         ValueError,
-        match=r"1.png to be an image of 64x128 pixels. Received: shape \(64, 64\)",
+        match=r"1.png to be a picture of 64x128 pixels. Received: shape \(64, 64\)",
     ):
         load_people_patches("train", tmp_path)

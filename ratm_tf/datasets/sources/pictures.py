@@ -1,0 +1,32 @@
+"""Pictures from files, in the one grey that trackers know."""
+
+from ratm_tf.opencv import cv2
+
+_CODES = {1: cv2.COLOR_BGR2GRAY, 3: cv2.COLOR_BGR2RGB}
+
+
+def read_picture(path, channels=1):
+    """Reads a picture of any format that OpenCV knows.
+
+    Args:
+        path: the file.
+        channels: 1 for grey as `ratm_tf.colour` has it, which is not what the decoders
+            of some formats make of colours; 3 for RGB.
+
+    Returns:
+        uint8 of shape [H, W, channels], 0..255.
+
+    Raises:
+        ValueError: the file is no such picture.
+
+    Example:
+    >>> from ratm_tf.datasets.sources.pictures import read_picture
+    >>> read_picture("0001.jpg")
+    Traceback (most recent call last):
+    ValueError: Expected 0001.jpg to be a picture that OpenCV reads.
+    """
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError(f"Expected {path} to be a picture that OpenCV reads.")
+    converted = cv2.cvtColor(picture, _CODES[channels])
+    return converted.reshape([*converted.shape[:2], channels])
