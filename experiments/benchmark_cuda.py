@@ -1,8 +1,9 @@
 """Times the CUDA kernels beside PyTorch's, on the same work.
 
 The peer is the plain formula by `torch.compile`: filter banks over all pixels and two
-matrix products. It needs PyTorch and no TensorFlow. Build custom_ops/tests/device_test.cu as it
-says itself; then, from the root of the repository:
+matrix products. It needs PyTorch and no TensorFlow. Build
+custom_ops/tests/device_test.cu as it says itself; then, from the root of the
+repository:
 
 python experiments/benchmark_cuda.py /tmp/device_test
 
