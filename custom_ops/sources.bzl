@@ -63,8 +63,10 @@ CUDA_KERNEL_HEADERS = [
     "custom_ops/axis.h",
     "custom_ops/cuda/blocks.h",
     "custom_ops/cuda/filters.h",
+    "custom_ops/cuda/grad_images.h",
     "custom_ops/cuda/launch.h",
     "custom_ops/cuda/lines.h",
+    "custom_ops/cuda/tiles.h",
     "custom_ops/glimpse.h",
     "custom_ops/types.h",
 ]

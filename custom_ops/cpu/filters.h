@@ -104,7 +104,7 @@ class FilterBank {
       exponents_[i] = {Excess<A>(offset[i]), static_cast<A>(-below[i]),
                        static_cast<A>(above[i] + 1)};
       const Range taps =
-          Taps{nearest[i], offset[i], below[i], above[i]}.range();
+          Taps{nearest[i], offset[i], below[i], above[i]}.range<int64_t>();
       rows_[i] = {taps, numbers_};
       numbers_ += RoundUp(taps.size(), kCount);
       support_.begin = Min(support_.begin, taps.begin);
