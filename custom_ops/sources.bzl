@@ -6,12 +6,14 @@ Paths are relative to the root of the repository.
 # The ops and the CPU functors.
 SOURCES = [
     "custom_ops/cpu/functors.cc",
+    "custom_ops/cpu/scratch.cc",
     "custom_ops/kernels.cc",
     "custom_ops/ops.cc",
 ]
 
 HEADERS = [
     "custom_ops/axis.h",
+    "custom_ops/cpu/scratch.h",
     "custom_ops/cpu/simd.h",
     "custom_ops/glimpse.h",
     "custom_ops/types.h",

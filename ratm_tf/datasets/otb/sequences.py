@@ -18,7 +18,8 @@ def otb_sequences(data_dir, names=None, channels=1):
         data_dir: folder of the sequences, such as `Jogging`, each with its frames in
             `img` and `groundtruth_rect.txt`.
         names: sequences to read, `"Jogging"` for all its targets or `"Jogging.2"` for
-            one, in a list or alone. Default: all folders of `data_dir`, but for hidden ones and `__MACOSX`.
+            one, in a list or alone. Default: all folders of `data_dir`, but for hidden
+            ones and `__MACOSX`.
         channels: 1 for grey frames, 3 for RGB.
 
     Returns:
