@@ -255,7 +255,10 @@ def test_dropout_is_that_of_keras(entry):
             raw = subject.window(hidden) + subject.window_bias
             span = [9, 8, 1, 1, 9 / 3, 8 / 2]
             expected = np.concatenate(
-                [(raw[..., :2] + 1) / 2, np.maximum(abs(raw[..., 2:]), [0.25, 0.25, 0, 0])],
+                [
+                    (raw[..., :2] + 1) / 2,
+                    np.maximum(abs(raw[..., 2:]), [0.25, 0.25, 0, 0]),
+                ],
                 axis=-1,
             )
             np.testing.assert_allclose(

@@ -360,7 +360,9 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
             "min_sigma": self.glimpse.min_sigma,
             "implementation": self.implementation,
-            "frozen": [name for name in _PARTS if getattr(self, name) in self._frozen()],
+            "frozen": [
+                name for name in _PARTS if getattr(self, name) in self._frozen()
+            ],
         }
 
     def _frozen(self):
