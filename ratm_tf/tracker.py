@@ -395,8 +395,8 @@ class Tracker(keras.Model):
             label, output = labels[name].shape, y_pred[name].shape
             if not label.is_compatible_with(output):
                 raise ValueError(
-                    f"Expected the label {name!r} of shape {tuple(output)}, that of "
-                    f"the output. Received shape: {tuple(label)}"
+                    f"Expected the label {name!r} of shape {tuple(output)}, its "
+                    f"output's. Received shape: {tuple(label)}"
                 )
 
         # Keras names metrics after their outputs if there are several.

@@ -190,7 +190,8 @@ def save_animation(path, frames, frames_per_second=10):
         frames_per_second: its speed.
 
     Raises:
-        ValueError: If OpenCV does not know the format, or `frames` is another thing.
+        ValueError: If OpenCV does not know the format, `frames` is another thing, or
+            `frames_per_second` is not positive.
         OSError: If the file cannot be written.
 
     Example:
@@ -199,6 +200,11 @@ def save_animation(path, frames, frames_per_second=10):
     >>> save_animation("/tmp/black.gif", np.zeros([5, 20, 20, 3], np.uint8))
     """
     frames = _as_uint8("frames", frames, rank=4)
+    if not 0 < frames_per_second <= 1000:
+        raise ValueError(
+            "Expected `frames_per_second` in 0..1000, without 0. Received: "
+            f"{frames_per_second!r}"
+        )
     path = _writable(path)
     animation = cv2.Animation()
     animation.frames = [np.ascontiguousarray(frame[..., ::-1]) for frame in frames]
@@ -215,8 +221,18 @@ def _as_rgb(name, images, rank):
             f"channels. Received shape: {list(images.shape)}"
         )
     if images.dtype != np.uint8:
-        images = np.nan_to_num(images.astype(np.float32)).clip(0, 1)
-        images = (images * 255).round().astype(np.uint8)
+        if not np.issubdtype(images.dtype, np.floating):
+            raise ValueError(
+                f"Expected `{name}` of dtype uint8 in 0..255 or floating in 0..1. "
+                f"Received dtype: {images.dtype}"
+            )
+        images = np.nan_to_num(images.astype(np.float32), posinf=1.0)
+        if images.max(initial=0.0) > 1.5:
+            raise ValueError(
+                f"Expected floating `{name}` in 0..1. Received values up to "
+                f"{images.max():g}"
+            )
+        images = (images.clip(0, 1) * 255).round().astype(np.uint8)
     return images.repeat(3, axis=-1) if images.shape[-1] == 1 else images
 
 

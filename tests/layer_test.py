@@ -68,10 +68,10 @@ def check_gradients(make, inputs):
 
 
 def check_saving(make, inputs, path, parts=lambda subject: [subject]):
-    """What was saved loads: values, which parts are trainable, the optimizer's state."""
+    """What was saved loads: values, what is trainable, and the optimizer's state."""
     subject = make()
     model = as_model(subject, inputs)
-    expected = model.predict(inputs, verbose=0)
+    expected = model(inputs)
     for frozen in [None, *parts(subject)]:
         if frozen:
             frozen.trainable = False
@@ -81,7 +81,7 @@ def check_saving(make, inputs, path, parts=lambda subject: [subject]):
             variable.assign(keras.ops.ones_like(variable) * 7)
         model.save(path)
         loaded = keras.saving.load_model(path)
-        _assert_close(loaded.predict(inputs, verbose=0), expected, 0)
+        _assert_close(loaded(inputs), expected, 0)
         assert _named(loaded.trainable_weights) == _named(model.trainable_weights)
         state = [variable.numpy() for variable in loaded.optimizer.variables]
         assert len(state) == len(model.optimizer.variables)
@@ -96,7 +96,7 @@ def check_training(make, inputs):
     for steps in (1, 2):
         keras.utils.set_random_seed(0)
         model = as_model(make(), inputs)
-        targets = _map(np.zeros_like, model.predict(inputs, verbose=0))
+        targets = _map(np.zeros_like, model(inputs))
         model.compile(
             keras.optimizers.SGD(1e-3), _loss(model), steps_per_execution=steps
         )
@@ -161,7 +161,7 @@ def check_unrolling(make_cell, sequences):
         keras.layers.RNN(cell, return_sequences=True, unroll=unroll)
         for unroll in (False, True)
     )
-    _assert_close(tf.function(unrolled)(sequences), tf.function(loop)(sequences))
+    _assert_close(unrolled(sequences), loop(sequences))
 
 
 def check_loss(make, y_true, y_pred):

@@ -1,4 +1,4 @@
-"""Every public layer, cell, model, loss, metric and regulariser, as Keras expects it."""
+"""Every public layer, cell, model, loss, metric and regulariser, by Keras's rules."""
 
 import keras
 import numpy as np
@@ -268,15 +268,17 @@ def test_dropout_is_that_of_keras(entry):
             assert np.any(again[..., :6] != windows)
 
 
-@table(DROPOUTS)
-def test_dropout_trains(entry):
-    make, inputs = sequence(lambda: cell(recurrent_cell=entry()))
-    layer_test.check_training(make, inputs)
-
-
-@pytest.mark.parametrize("name", ["RATMCell", "features"])
-def test_cells_train_in_executions_of_several_steps(name):
-    layer_test.check_training(*sequence(CELLS[name]))
+@pytest.mark.parametrize(
+    "make",
+    [
+        CELLS["features"],
+        lambda: cell(recurrent_cell=DROPOUTS["SimpleRNN"]()),
+        lambda: cell(recurrent_cell=DROPOUTS["stacked"]()),
+    ],
+    ids=["features", "SimpleRNN", "stacked"],
+)
+def test_dropout_trains_in_executions_of_several_steps(make):
+    layer_test.check_training(*sequence(make))
 
 
 @table(TRACKERS)
@@ -284,13 +286,12 @@ def test_trackers(entry, tmp_path):
     make, inputs = entry
     layer_test.check_call(make, [inputs])
     layer_test.check_saving(make, inputs, tmp_path / "tracker.keras", parts)
-    layer_test.check_training(make, inputs)
-
-
-@table(TRACKERS)
-def test_trackers_in_mixed_precision(entry):
-    make, inputs = entry
     layer_test.check_mixed_precision(make, [inputs], tolerance=5e-2)
+
+
+@pytest.mark.parametrize("name", ["Tracker", "given"])
+def test_trackers_train_in_executions_of_several_steps(name):
+    layer_test.check_training(*TRACKERS[name])
 
 
 @table(LOSSES)

@@ -1,6 +1,8 @@
+import cv2
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import ratm_tf
 
@@ -54,9 +56,12 @@ def test_frame_by_frame_is_the_whole_video(tracker):
     [
         lambda frame: frame[..., 0],
         lambda frame: np.repeat(frame, 3, axis=-1),
+        lambda frame: np.repeat(frame, 4, axis=-1),
         lambda frame: frame / np.float32(255),
+        lambda frame: np.repeat(frame, 3, axis=-1) / np.float64(255),
+        lambda frame: (frame / 255).astype(np.float16),
     ],
-    ids=["grey", "bgr", "float"],
+    ids=["grey", "bgr", "bgra", "float", "float64 bgr", "float16"],
 )
 def test_frames_as_opencv_reads_them(tracker, convert):
     boxes = []
@@ -69,12 +74,111 @@ def test_frames_as_opencv_reads_them(tracker, convert):
     np.testing.assert_allclose(*boxes, atol=0.05)
 
 
+def test_colours_are_in_the_order_of_opencv(tracker):
+    """Grey as OpenCV has it; RGB for trackers of colour frames."""
+    bgr = np.random.default_rng(1).integers(0, 256, [3, 20, 24, 3], np.uint8)
+    rgb = bgr[..., ::-1]
+    coloured = ratm_tf.Tracker(
+        ratm_tf.RATMCell(
+            recurrent_cell=keras.layers.GRUCell(8),
+            glimpse_size=(8, 8),
+            initial_window=tracker.cell.initial_window,
+        )
+    )
+    coloured.build({"frames": (None, None, None, None, 3)})
+    coloured.cell.window.kernel.assign(coloured.cell.window.kernel * 50)
+    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in bgr])
+    for subject, frames in ((tracker, grey[..., None]), (coloured, rgb)):
+        box = start(tracker)[1]
+        whole = subject.predict({"frames": frames[None]} | box, verbose=0)["boxes"][0]
+        for colours in (bgr, np.insert(bgr, 3, 7, axis=-1)):
+            online = ratm_tf.OnlineTracker(subject)
+            online.init(colours[0], **start(tracker)[0])
+            for frame in colours[1:]:
+                online.update(frame)
+            np.testing.assert_allclose(online.box, whole[-1], atol=1e-3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_frame_that_is_not_finite_is_passed_over(tracker, value):
+    frames = VIDEO / np.float32(255)
+    boxes = []
+    for damaged in (False, True):
+        online = ratm_tf.OnlineTracker(tracker)
+        online.init(frames[0], **start(tracker)[0])
+        online.update(frames[1])
+        if damaged:
+            before = online.box
+            frame = frames[2].copy()
+            frame[3, 4] = value
+            assert online.update(frame)[0] is False
+            np.testing.assert_array_equal(online.box, before)
+        assert online.update(frames[3])[0] is True
+        boxes.append(online.box)
+    np.testing.assert_array_equal(*boxes)
+    with pytest.raises(ValueError, match="finite `frame`"):
+        online.init(frames[0] * np.float32(np.nan), **start(tracker)[0])
+
+
+def test_what_is_refused_changes_nothing(tracker):
+    boxes = []
+    for refused in (False, True):
+        online = ratm_tf.OnlineTracker(tracker)
+        online.init(VIDEO[0], **start(tracker)[0])
+        if refused:
+            for frame, box in (
+                (VIDEO[0], (3, 4, 0, 5)),
+                (VIDEO[0], (3, 4, np.nan, 5)),
+                (VIDEO[0], (1, 2, 3, 4, 5)),
+                (VIDEO[0], (30, 4, 5, 5)),
+                (np.zeros([4, 4, 2], np.uint8), (1, 1, 2, 2)),
+                (VIDEO[0], None if start(tracker)[0] else (1, 1, 5, 5)),
+            ):
+                with pytest.raises(ValueError, match="box|frame"):
+                    online.init(frame, box)
+        online.update(VIDEO[1])
+        boxes.append(online.box)
+    np.testing.assert_array_equal(*boxes)
+
+
+@pytest.mark.parametrize(
+    ("convert", "message"),
+    [
+        (lambda frame: frame.astype(np.int64), "uint8.*int64"),
+        (lambda frame: frame.astype(np.uint16), "uint8.*uint16"),
+        (lambda frame: frame > 100, "uint8.*bool"),
+        (lambda frame: frame.astype(np.float32), r"in 0\.\.1.*25\d"),
+        (lambda frame: frame / np.float32(255) - 1, r"in 0\.\.1.*-"),
+        (lambda frame: frame[:0], "frame"),
+    ],
+    ids=["int", "uint16", "bool", "float in 0..255", "negative", "empty"],
+)
+def test_frames_of_another_kind_are_refused(tracker, convert, message):
+    online = ratm_tf.OnlineTracker(tracker)
+    with pytest.raises(ValueError, match=message):
+        online.init(convert(VIDEO[0]), **start(tracker)[0])
+
+
+def test_frames_of_many_sizes_share_a_graph(tracker):
+    online = ratm_tf.OnlineTracker(tracker)
+    traces = online._step.experimental_get_tracing_count()
+    for size in range(12, 20):
+        online.init(VIDEO[0, :size], **start(tracker)[0])
+        online.update(VIDEO[1, :size])
+    assert online._step.experimental_get_tracing_count() == traces
+
+
+def test_unbuilt_tracker_is_named():
+    with pytest.raises(ValueError, match="built `tracker`"):
+        ratm_tf.OnlineTracker(ratm_tf.Tracker(ratm_tf.RATMCell(8)))
+
+
 def test_not_ok_off_the_frame(tracker):
     online = ratm_tf.OnlineTracker(tracker)
     online.init(VIDEO[0], **start(tracker)[0])
     for x, ok in ((-200.0, False), (10.0, True), (np.nan, False)):
         box = np.float32([x, 5, x + 6, 12])
-        online._advance = lambda frame, box=box: setattr(online, "box", box)
+        online._steps = {tf.uint8: lambda frame, box=box: tf.constant(box)}
         assert online.update(VIDEO[1])[0] is ok
 
 

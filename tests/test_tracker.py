@@ -492,6 +492,63 @@ def test_a_first_fit_that_fails_leaves_the_weights(loss):
     tracker.fit({"frames": FRAMES}, labels(), verbose=0)
 
 
+def one_model():
+    model = keras.Sequential([keras.Input([*SIZE, 1]), keras.layers.Flatten()])
+    model.add(keras.layers.Dense(3))
+    return model, model
+
+
+def one_layer():
+    layer = keras.layers.Conv2D(2, 3)
+    return layer, layer
+
+
+def one_within_another():
+    inner, _ = one_model()
+    return inner, keras.Sequential([inner, keras.layers.Dense(2)])
+
+
+def one_called_by_another():
+    inner, _ = one_model()
+    glimpse = keras.Input([*SIZE, 1])
+    return inner, keras.Model(glimpse, keras.layers.Dense(2)(inner(glimpse)))
+
+
+def two_ends_of_one():
+    glimpse = keras.Input([*SIZE, 1])
+    convolved = keras.layers.Conv2D(2, 3)(glimpse)
+    hidden = keras.layers.Dense(2)(keras.layers.Flatten()(convolved))
+    return keras.Model(glimpse, convolved), keras.Model(glimpse, hidden)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        one_model,
+        one_layer,
+        one_within_another,
+        one_called_by_another,
+        two_ends_of_one,
+    ],
+)
+def test_what_is_in_two_places_loads_as_one(make, tmp_path):
+    features, objective = make()
+    cell = ratm_tf.RATMCell(8, SIZE, features=features)
+    tracker = ratm_tf.Tracker(cell, objectives={"judged": objective})
+    tracker.compile("sgd", {"judged": "mse"})
+    before = tracker.evaluate({"frames": FRAMES}, labels(), verbose=0)
+    tracker.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    after = loaded.evaluate({"frames": FRAMES}, labels(), verbose=0)
+    assert after == pytest.approx(before, rel=1e-6)
+    shared = {
+        id(weight)
+        for weight in loaded.cell.features.weights
+        if any(weight is other for other in loaded.objectives["judged"].weights)
+    }
+    assert len(shared) == len(features.weights) > 0
+
+
 @pytest.mark.parametrize("name", ["boxes", "glimpses"])
 def test_objectives_replace_no_output(name):
     with pytest.raises(ValueError, match=f"`objectives`.*'{name}'"):

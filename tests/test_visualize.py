@@ -106,26 +106,52 @@ BATCH = np.zeros([1, 2, 20, 20, 1])
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: draw_boxes(FRAMES[0], [[1, 1, 2, 2]]), "frames must have 4 dim"),
+        (lambda: draw_boxes(FRAMES[0], [[1, 1, 2, 2]]), "`frames` to have 4 dim"),
         (lambda: draw_boxes(FRAMES.repeat(2, -1), [[1] * 4] * 2), "1 or 3 channels"),
-        (lambda: draw_boxes(FRAMES, [[1, 1, 2, 2]]), r"boxes .*got \[1, 1, 4\]"),
-        (lambda: draw_boxes(FRAMES, [[1] * 4] * 2, scale=0.5), "scale must be .* 0.5"),
+        (
+            lambda: draw_boxes(FRAMES, [[1, 1, 2, 2]]),
+            r"`boxes`.*Received shape: \[1, 1, 4\]",
+        ),
+        (lambda: draw_boxes(FRAMES, [[1] * 4] * 2, scale=0.5), "`scale`.* 0.5"),
         (
             lambda: film_strip(BATCH, BATCH[:, :1], np.zeros([1, 2, 4])),
-            r"glimpses must begin .* \[1, 2\], got shape \[1, 1, 20, 20, 3\]",
+            r"`glimpses`.* \[1, 2\]. Received shape: \[1, 1, 20, 20, 3\]",
         ),
         (
             lambda: film_strip(BATCH, BATCH, np.zeros([1, 2, 4]), np.zeros([2, 4])),
-            r"true_boxes must begin .* got shape \[2, 4\]",
+            r"`true_boxes`.*Received shape: \[2, 4\]",
         ),
-        (lambda: save_image("a.nothing", np.zeros([2, 2, 3], np.uint8)), "'.nothing'"),
-        (lambda: save_image("a.png", np.zeros([2, 2, 3])), "image must be uint8"),
+        (
+            lambda: save_image("a.nothing", np.zeros([2, 2, 3], np.uint8)),
+            "`path`.*a.nothing",
+        ),
+        (lambda: save_image("a.png", np.zeros([2, 2, 3])), "`image` to be uint8"),
         (
             lambda: save_animation("a.gif", np.zeros([2, 2, 3], np.uint8)),
-            "frames must be uint8 with 4 dimensions",
+            "`frames` to be uint8 with 4 dimensions",
         ),
     ],
 )
 def test_bad_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        (np.zeros([1, 8, 8, 1], np.int64), "dtype: int64"),
+        (np.zeros([1, 8, 8, 1], np.uint16), "dtype: uint16"),
+        (np.full([1, 8, 8, 1], 200.0), "in 0..1.*200"),
+    ],
+)
+def test_frames_of_another_range_are_refused(frames, message):
+    """They would be painted white."""
+    with pytest.raises(ValueError, match=f"`frames`.*{message}"):
+        draw_boxes(frames, [[1, 1, 4, 4]])
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan")])
+def test_an_animation_has_a_speed(tmp_path, rate):
+    with pytest.raises(ValueError, match="`frames_per_second`"):
+        save_animation(tmp_path / "a.gif", np.zeros([2, 9, 9, 3], np.uint8), rate)

@@ -1,6 +1,9 @@
 """The glimpse as a Keras layer."""
 
+import numbers
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ratm_tf.attention.functional import gaussian_glimpse
@@ -127,10 +130,14 @@ def _as_pair(images, activations):
 
 
 def _checked_size(glimpse_size):
-    size = (glimpse_size,) * 2 if isinstance(glimpse_size, int) else tuple(glimpse_size)
-    if len(size) != 2 or any(int(n) != n or n < 1 for n in size):
+    size = tuple(glimpse_size) if np.iterable(glimpse_size) else (glimpse_size,) * 2
+    if len(size) != 2 or not all(_is_positive_integer(n) for n in size):
         raise ValueError(
             "Expected `glimpse_size` to be two positive integers, (rows, columns). "
-            f"Received: {glimpse_size}"
+            f"Received: {glimpse_size!r}"
         )
     return tuple(int(n) for n in size)
+
+
+def _is_positive_integer(number):
+    return isinstance(number, numbers.Real) and number % 1 == 0 and number >= 1

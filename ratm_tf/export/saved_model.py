@@ -74,6 +74,17 @@ def export_saved_model(tracker, directory, ops="tf", version=None, dtype="uint8"
         raise ValueError(
             "Expected a built `tracker`: call it once, or `build`, before the export."
         )
+    broken = [
+        weight.path
+        for weight in tracker.weights
+        if weight.dtype.startswith(("float", "bfloat"))
+        and not tf.reduce_all(tf.math.is_finite(weight.value))
+    ]
+    if broken:
+        warnings.warn(
+            f"Exporting a tracker whose weights are not all finite: {broken}.",
+            stacklevel=2,
+        )
     if ops == "fused":
         library.load()  # Says why it is not available.
     if version is not None and not (

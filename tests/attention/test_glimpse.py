@@ -31,6 +31,32 @@ def test_several_windows_an_image(implementation):
     np.testing.assert_allclose(glimpses[:, 0], layer(IMAGES, ACTIVATIONS), atol=1e-6)
 
 
+def test_one_size_and_one_list(implementation):
+    layer = GaussianGlimpse(5, implementation=implementation)
+    assert layer.glimpse_size == (5, 5)
+    expected = layer(IMAGES, ACTIVATIONS)
+    np.testing.assert_array_equal(layer([IMAGES, ACTIVATIONS]), expected)
+    inputs = [keras.Input([None, None, 2]), keras.Input([6])]
+    model = keras.Model(inputs, GaussianGlimpse(5)(inputs))
+    np.testing.assert_allclose(model([IMAGES, ACTIVATIONS]), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [4, None])
+def test_in_each_step_of_a_sequence(implementation, length):
+    """Within a model of one image, as `keras.layers.TimeDistributed` takes it."""
+    image = keras.Input([20, 24, 2])
+    raw = keras.layers.Dense(6)(keras.layers.GlobalAveragePooling2D()(image))
+    reader = keras.Model(
+        image, GaussianGlimpse(5, implementation=implementation)(image, raw)
+    )
+    frames = np.stack([IMAGES, IMAGES[::-1], IMAGES / 2, IMAGES * 2], axis=1)
+    sequence = keras.Input([length, 20, 24, 2])
+    model = keras.Model(sequence, keras.layers.TimeDistributed(reader)(sequence))
+    assert model.output_shape == (None, length, 5, 5, 2)
+    expected = np.stack([reader(frame) for frame in np.moveaxis(frames, 1, 0)], axis=1)
+    np.testing.assert_allclose(model(frames), expected, atol=1e-5)
+
+
 def test_uint8_images_keep_their_range(implementation):
     layer = GaussianGlimpse((5, 7), implementation=implementation)
     frames = np.full([3, 20, 24, 1], 255, np.uint8)
@@ -106,6 +132,9 @@ def test_jit_compiles():
     [
         ({"glimpse_size": (0, 5)}, "glimpse_size"),
         ({"glimpse_size": (5,)}, "glimpse_size"),
+        ({"glimpse_size": 2.5}, "glimpse_size"),
+        ({"glimpse_size": "ab"}, "glimpse_size"),
+        ({"glimpse_size": None}, "glimpse_size"),
         ({"min_sigma": -1.0}, "min_sigma"),
         ({"implementation": "cuda"}, "implementation"),
     ],
@@ -116,5 +145,7 @@ def test_wrong_arguments_are_named(arguments, message):
 
 
 def test_wrong_activations_are_named():
+    with pytest.raises(ValueError, match="no `activations`"):
+        GaussianGlimpse()(IMAGES)
     with pytest.raises(ValueError, match="activations"):
         GaussianGlimpse()(IMAGES, ACTIVATIONS[:, :5])

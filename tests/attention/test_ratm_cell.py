@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ratm_tf import RATMCell
+from ratm_tf import IRNNCell, RATMCell
 from tests.attention import reference
 
 FRAMES = np.random.default_rng(0).integers(0, 256, [3, 6, 20, 24, 1], np.uint8)
@@ -126,6 +126,82 @@ def test_features_feed_the_recurrent_cell():
     assert restored.features.layers[0].filters == 3
 
 
+@pytest.mark.parametrize("trainable", [False, True])
+def test_frozen_features_run_in_inference_mode(trainable):
+    """As frozen objectives do."""
+    features = keras.Sequential([keras.Input([*SIZE, 1]), keras.layers.Dropout(0.5)])
+    features.trainable = trainable
+    rnn = keras.layers.RNN(RATMCell(8, SIZE, features=features))
+    rnn(FRAMES)
+    randomize(rnn.cell)
+    same = np.array_equal(rnn(FRAMES, training=True), rnn(FRAMES, training=False))
+    assert same != trainable
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda inputs, outputs: lambda glimpse: glimpse,
+        lambda inputs, outputs: keras.Model(inputs, [outputs, outputs]),
+        lambda inputs, outputs: keras.Model(inputs, {"features": outputs}),
+    ],
+    ids=["function", "two outputs", "dict"],
+)
+def test_features_that_are_no_layer_of_one_output_are_named(make):
+    inputs = keras.Input([*SIZE, 1])
+    features = make(inputs, keras.layers.Flatten()(inputs))
+    with pytest.raises(ValueError, match="Expected `features`"):
+        RATMCell(8, SIZE, features=features).build((None, 20, 24, 1))
+
+
+def test_output_is_split_in_a_functional_model(tmp_path):
+    for length, return_sequences in ((6, True), (None, True), (None, False)):
+        frames = keras.Input([length, 20, 24, 1], dtype="uint8")
+        cell = RATMCell(8, SIZE)
+        rnn = keras.layers.RNN(cell, return_sequences=return_sequences)
+        window, glimpse = cell.split_output(rnn(frames))
+        steps = (length,) if return_sequences else ()
+        assert glimpse.shape == (None, *steps, *SIZE, 1)
+        model = keras.Model(frames, [window, glimpse])
+        expected = cell.split_output(rnn(FRAMES))
+        model.save(tmp_path / "model.keras")
+        for made in (model, keras.saving.load_model(tmp_path / "model.keras")):
+            for found, want in zip(made(FRAMES), expected, strict=True):
+                np.testing.assert_allclose(found, want, atol=1e-6)
+
+
+def test_output_size_is_known_once_the_frames_are():
+    cell = RATMCell(8, SIZE)
+    with pytest.raises(ValueError, match="built cell"):
+        cell.output_size  # noqa: B018
+    cell.build((None, 20, 24, 3))
+    assert cell.output_size == 6 + 5 * 7 * 3
+    assert cell.glimpse_shape == (5, 7, 3)
+
+
+def test_frames_of_other_channels_are_refused():
+    rnn = keras.layers.RNN(RATMCell(8, SIZE))
+    rnn(FRAMES)
+    with pytest.raises(ValueError, match="axis -1.*to have value 1"):
+        rnn(np.repeat(FRAMES, 3, axis=-1))
+
+
+def test_one_size_for_rows_and_columns():
+    assert RATMCell(8, 5).glimpse_size == (5, 5)
+
+
+def test_units_are_those_of_the_recurrent_cell():
+    assert RATMCell().units == 100
+    gru = keras.layers.GRUCell(8)
+    assert RATMCell(8, recurrent_cell=gru).units == 8
+    assert RATMCell(recurrent_cell=gru).units == 8
+    with pytest.raises(ValueError, match="`units`.*8.*Received: 9"):
+        RATMCell(9, recurrent_cell=gru)
+    # Files of before hold the default beside any cell.
+    config = RATMCell(recurrent_cell=gru).get_config() | {"units": 100}
+    assert RATMCell.from_config(config).units == 8
+
+
 def test_uint8_and_float_frames_agree():
     cell = RATMCell(8, SIZE)
     rnn = keras.layers.RNN(cell, return_sequences=True)
@@ -173,8 +249,15 @@ def test_relative_windows_follow_a_target_of_any_size_and_place():
     np.testing.assert_allclose(*(after[:, 2:] / first[:, 2:]), rtol=1e-3)
 
 
-def test_weight_penalty_rules_w_in_and_w():
-    cell = RATMCell(8, SIZE, kernel_regularizer=keras.regularizers.L2(0.2))
+@pytest.mark.parametrize("recurrent_cell", [None, IRNNCell(8)])
+def test_weight_penalty_rules_w_in_and_w(recurrent_cell):
+    """In the cell's own IRNN, and in one that it is given."""
+    cell = RATMCell(
+        8,
+        SIZE,
+        recurrent_cell=recurrent_cell,
+        kernel_regularizer=keras.regularizers.L2(0.2),
+    )
     keras.layers.RNN(cell)(FRAMES)
     expected = 0.2 * sum(
         np.sum(np.square(kernel))
@@ -210,6 +293,7 @@ def test_learnt_initial_window_gets_a_gradient():
         ({"window_update": "sideways"}, "window_update"),
         ({"initial_window": "random"}, "initial_window"),
         ({"glimpse_size": (5, -1)}, "glimpse_size"),
+        ({"recurrent_cell": "gru"}, "recurrent_cell.*'gru'"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

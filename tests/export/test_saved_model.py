@@ -48,6 +48,14 @@ def test_pretrained_tracker_in_both_flavours(tmp_path):
     np.testing.assert_allclose(boxes[1], boxes[0], atol=1e-4)
 
 
+def test_a_tracker_that_diverged_is_not_exported_without_a_word(tmp_path):
+    tracker = tracker_of_kind("learned")
+    kernel = tracker.cell.window.kernel
+    kernel.assign(kernel * float("nan"))
+    with pytest.warns(UserWarning, match="not all finite.*window/kernel"):
+        ratm_tf.export_saved_model(tracker, tmp_path)
+
+
 def test_versions(tmp_path):
     tracker = tracker_of_kind("learned")
     for version, name in ((None, "1"), (10, "10"), (None, "11")):

@@ -22,6 +22,19 @@ def test_localization_is_the_centres_error_in_frame_units():
     )
 
 
+@pytest.mark.parametrize("frame_size", [(1, 100), (50, 1), (1, 1)])
+def test_along_an_axis_of_one_pixel_there_is_no_error(frame_size):
+    unit = np.array([frame_size[1] - 1, frame_size[0] - 1]) / 2
+    error = np.where(unit > 0, (centers(TRUE) - centers(PREDICTED)), 0)
+    expected = np.mean((error / np.maximum(unit, 1)) ** 2)
+    predicted = tf.constant(PREDICTED)
+    with tf.GradientTape() as tape:
+        tape.watch(predicted)
+        loss = LocalizationLoss(frame_size)(TRUE, predicted)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    assert np.isfinite(tape.gradient(loss, predicted)).all()
+
+
 def test_pixel_loss_averages_over_the_glimpse():
     true, predicted = RNG.uniform(size=[2, 2, 3, 5, 7, 2]).astype(np.float32)
     np.testing.assert_allclose(
@@ -54,6 +67,11 @@ def test_relative_box_loss_counts_in_sizes_of_the_true_box():
     size = np.stack([width, height, width, height], axis=-1)
     expected = np.mean(abs(TRUE - PREDICTED) / size)
     np.testing.assert_allclose(RelativeBoxLoss()(TRUE, PREDICTED), expected, rtol=1e-5)
+    present = np.array([[True, False, True], [False, True, True]])
+    some = np.where(present[..., None], TRUE, 0)
+    each = np.mean(abs(TRUE - PREDICTED) / size, axis=-1)
+    loss = RelativeBoxLoss()(some, PREDICTED)
+    np.testing.assert_allclose(loss, np.mean(each[present]), rtol=1e-5)
     none = np.zeros_like(TRUE)
     predicted = tf.constant(PREDICTED)
     with tf.GradientTape() as tape:

@@ -1,5 +1,6 @@
 """TensorFlow Serving's gRPC services."""
 
+import asyncio
 import functools
 import logging
 
@@ -24,15 +25,15 @@ def _with_status(method):
     """Turns errors into the call's status."""
 
     @functools.wraps(method)
-    def answer(self, request, context):
+    async def answer(self, request, context):
         try:
-            return method(self, request, context)
+            return await method(self, request)
         except tf.errors.OpError as error:
             code, details = _CODES[error.error_code], error.message
         except Exception:
             _LOGGER.exception(method.__name__)
             code, details = grpc.StatusCode.INTERNAL, "Internal error."
-        context.abort(code, details[:_MOST_DETAILS])
+        await context.abort(code, details[:_MOST_DETAILS])
 
     return answer
 
@@ -42,20 +43,31 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     Args:
         model: a `ServedModel`.
-        max_bytes: of an input tensor, and of all outputs of a request.
+        pool: the executor that runs requests. A call that is cancelled, or whose time
+            is over, before its turn is not begun.
+        memory: a `RequestMemory`; its `max_bytes` also bounds each input tensor, and
+            all outputs of a request.
     """
 
-    def __init__(self, model, max_bytes):
+    def __init__(self, model, pool, memory):
         self._model = model
-        self._max_bytes = max_bytes
+        self._pool = pool
+        self._memory = memory
 
     @_with_status
-    def Predict(self, request, context):
+    async def Predict(self, request):
         """Runs a signature."""
+        loop = asyncio.get_running_loop()
+        with self._memory.hold() as take:
+            take(request.ByteSize())
+            return await loop.run_in_executor(self._pool, self._predict, request)
+
+    def _predict(self, request):
         version = self._model.version(request.model_spec)
         signature = request.model_spec.signature_name or "serving_default"
-        inputs = tensors_from_messages(request.inputs, self._max_bytes)
-        outputs = version.run(signature, inputs, self._max_bytes, context.is_active)
+        max_bytes = self._memory.max_bytes
+        inputs = tensors_from_messages(request.inputs, max_bytes)
+        outputs = version.run(signature, inputs, max_bytes)
         response = predict_pb2.PredictResponse()
         response.model_spec.name = self._model.name
         response.model_spec.version.value = version.number
@@ -70,7 +82,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return response
 
     @_with_status
-    def GetModelMetadata(self, request, context):
+    async def GetModelMetadata(self, request):
         """Describes the signatures."""
         if list(request.metadata_field) != ["signature_def"]:
             raise invalid_argument(
@@ -91,6 +103,6 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         self._model = model
 
     @_with_status
-    def GetModelStatus(self, request, context):
+    async def GetModelStatus(self, request):
         """Lists the versions."""
         return self._model.status(request.model_spec)

@@ -1,10 +1,7 @@
 """One version of a served model: a SavedModel in memory."""
 
-import contextlib
-import os
 import pathlib
 import re
-import threading
 
 import tensorflow as tf
 from google.protobuf import struct_pb2
@@ -52,21 +49,17 @@ class ModelVersion:
                 raise
             raise RuntimeError(f"{error}{_hint(graph)}") from error
         self._specs, self._functions = {}, {}
-        # More at a time than there are processors take memory and gain nothing.
-        self._turns = threading.BoundedSemaphore(os.cpu_count() or 1)
         for name, function in self._model.signatures.items():
             specs = function.structured_input_signature[1]
-            turns = self._turns
             if batching and specs and all(s.shape.rank != 0 for s in specs.values()):
                 function = batched(function, specs, batching)
-                turns = contextlib.nullcontext()
-            self._specs[name], self._functions[name] = specs, (function, turns)
+            self._specs[name], self._functions[name] = specs, function
         for request in read_warmup_requests(folder):
             self.run(
                 request.model_spec.signature_name, tensors_from_messages(request.inputs)
             )
 
-    def run(self, signature, inputs, max_bytes=None, awaited=lambda: True):
+    def run(self, signature, inputs, max_bytes=None):
         """Runs a signature.
 
         Args:
@@ -75,9 +68,6 @@ class ModelVersion:
                 objects.
             max_bytes: of the outputs together, beyond which they are not taken out of
                 TensorFlow.
-            awaited: says whether somebody waits for the outputs. It is asked when it is
-                this call's turn: as many run at a time as there are processors, but for
-                those that batching runs as one.
 
         Returns:
             Dict of arrays by name.
@@ -86,7 +76,6 @@ class ModelVersion:
             tf.errors.FailedPreconditionError: there is no such signature.
             tf.errors.InvalidArgumentError: inputs are missing, are not expected, or
                 have another type or shape, or the outputs are larger than `max_bytes`.
-            tf.errors.CancelledError: nobody waits.
             tf.errors.OpError: what TensorFlow raises as it runs.
         """
         specs = self.specs(signature)
@@ -107,12 +96,8 @@ class ModelVersion:
                     f"of shape {list(value.shape)}"
                 )
             tensors[name] = tf.convert_to_tensor(value, spec.dtype)
-        function, turns = self._functions[signature]
         try:
-            with turns:
-                if not awaited():
-                    raise tf.errors.CancelledError(None, None, "Nobody waits for it.")
-                outputs = function(**tensors)
+            outputs = self._functions[signature](**tensors)
         except tf.errors.OpError as error:
             raise type(error)(None, None, _PYTHON.sub("", error.message)) from error
         size = sum(

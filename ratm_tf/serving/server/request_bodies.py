@@ -1,6 +1,5 @@
 """The bodies of HTTP requests, read within bounds."""
 
-import contextlib
 import zlib
 
 import anyio
@@ -9,81 +8,72 @@ from starlette.exceptions import HTTPException
 SECONDS = 60.0
 """How long a body may take to arrive."""
 
-MOST_AT_A_TIME = 4
-"""How many bodies of the largest size are in memory together, or more smaller ones."""
 
-
-class RequestBodies:
-    """Reads the bodies of requests, of which only so much is in memory at a time.
+async def read_body(request, take, max_bytes):
+    """Reads a body.
 
     Args:
-        max_bytes: of a body, as it arrives and decompressed.
+        request: a `starlette.requests.Request`.
+        take: see `RequestMemory.hold`.
+        max_bytes: of the body.
+
+    Returns:
+        Bytes, as they arrived.
+
+    Raises:
+        HTTPException: the body is too large (413) or too slow (408).
+        tf.errors.UnavailableError: there is too much in memory.
     """
+    parts, size = [], 0
+    try:
+        with anyio.fail_after(SECONDS):
+            async for part in request.stream():
+                take(len(part))
+                size += len(part)
+                _check(size, max_bytes)
+                parts.append(part)
+    except TimeoutError:
+        raise HTTPException(
+            408, f"Expected the request to arrive within {SECONDS:g} s."
+        ) from None
+    return b"".join(parts)
 
-    def __init__(self, max_bytes):
-        self._max_bytes = max_bytes
-        self._held = 0
 
-    @contextlib.asynccontextmanager
-    async def read(self, request):
-        """Reads a body, which counts until the context is left.
+def decompressed(body, encoding, max_bytes):
+    """Undoes `Content-Encoding: gzip`; other encodings are not looked at.
 
-        Args:
-            request: a `starlette.requests.Request`.
+    Args:
+        body: bytes.
+        encoding: the header's value, or None.
+        max_bytes: of the result.
 
-        Yields:
-            Bytes, as they arrived.
+    Returns:
+        Bytes.
 
-        Raises:
-            HTTPException: the body is too large (413) or too slow (408), or there is
-                too much in memory (503).
-        """
-        parts, size = [], 0
-        try:
-            try:
-                with anyio.fail_after(SECONDS):
-                    async for part in request.stream():
-                        parts.append(part)
-                        size += len(part)
-                        self._held += len(part)
-                        self._check(size)
-            except TimeoutError:
-                raise HTTPException(
-                    408, f"Expected the request to arrive within {SECONDS:g} s."
-                ) from None
-            yield b"".join(parts)
-        finally:
-            self._held -= size
+    Raises:
+        HTTPException: the body is no gzip (400), or too large (413).
 
-    def _check(self, size):
-        if size > self._max_bytes:
-            raise HTTPException(
-                413, f"The request is larger than the limit of {self._max_bytes} bytes."
-            )
-        if self._held > MOST_AT_A_TIME * self._max_bytes:
-            raise HTTPException(503, "The server reads too much at a time. Try again.")
-
-    def decompressed(self, body, encoding):
-        """Undoes `Content-Encoding: gzip`; other encodings are not looked at.
-
-        Args:
-            body: bytes.
-            encoding: the header's value, or None.
-
-        Returns:
-            Bytes.
-
-        Raises:
-            HTTPException: the body is no gzip (400), or too large (413).
-        """
-        if encoding != "gzip":
-            return body
-        stream = zlib.decompressobj(wbits=31)
-        try:
-            body = stream.decompress(body, self._max_bytes + 1)
-        except zlib.error as error:
-            raise HTTPException(400, f"Expected a gzip file: {error}") from None
-        self._check(len(body))
-        if not stream.eof:
-            raise HTTPException(400, "Expected a whole gzip file.")
+    Example:
+    >>> import gzip
+    >>> from ratm_tf.serving.server.request_bodies import decompressed
+    >>> decompressed(gzip.compress(b"{}"), "gzip", max_bytes=100)
+    b'{}'
+    """
+    if encoding != "gzip":
         return body
+    stream = zlib.decompressobj(wbits=31)
+    try:
+        body = stream.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        raise HTTPException(400, f"Expected a gzip file: {error}") from None
+    _check(len(body), max_bytes)
+    if not stream.eof:
+        raise HTTPException(400, "Expected a whole gzip file.")
+    return body
+
+
+def _check(size, max_bytes):
+    if size > max_bytes:
+        raise HTTPException(
+            413, f"Expected the request to have at most {max_bytes} bytes."
+        )

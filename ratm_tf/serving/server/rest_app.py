@@ -1,5 +1,6 @@
 """TensorFlow Serving's REST API."""
 
+import asyncio
 import json
 import logging
 import math
@@ -7,7 +8,6 @@ import re
 import threading
 import urllib.parse
 
-import anyio
 import tensorflow as tf
 from google.protobuf import json_format
 from starlette.applications import Starlette
@@ -20,7 +20,7 @@ from tensorflow_serving.apis.model_pb2 import ModelSpec
 
 from ..protocol.errors import invalid_argument
 from ..protocol.json_predictions import inputs_from_json, outputs_to_json
-from .request_bodies import RequestBodies
+from .request_bodies import decompressed, read_body
 
 _LOGGER = logging.getLogger(__name__)
 _PATH = re.compile(
@@ -51,7 +51,7 @@ _CODES = {
 }
 
 
-def rest_app(model, workers, max_bytes):
+def rest_app(model, pool, memory):
     """Makes the ASGI application that answers for a model.
 
     | | |
@@ -65,30 +65,28 @@ def rest_app(model, workers, max_bytes):
 
     Args:
         model: a `ServedModel`.
-        workers: how many requests run at a time; others wait.
-        max_bytes: of the body of a request.
+        pool: the executor that runs requests. One whose client leaves before its turn
+            is not begun.
+        memory: a `RequestMemory`; its `max_bytes` also bounds all outputs of a request.
 
     Returns:
         A `starlette.applications.Starlette`.
     """
-    answers = _Answers(model, max_bytes)
-    bodies = RequestBodies(max_bytes)
-    running = anyio.CapacityLimiter(workers)
-    threads = anyio.CapacityLimiter(math.inf)
+    answers = _Answers(model, memory.max_bytes)
 
     async def answer(request):
-        async with bodies.read(request) as body, running:
-            if await request.is_disconnected():  # Nobody waits for the answer.
-                raise ClientDisconnect
-            return await anyio.to_thread.run_sync(
-                answers.answer,
-                request.method,
-                _path(request),
-                lambda: bodies.decompressed(
-                    body, request.headers.get("content-encoding")
-                ),
-                limiter=threads,
-            )
+        try:
+            with memory.hold() as take:
+                body = await read_body(request, take, memory.max_bytes)
+                encoding = request.headers.get("content-encoding")
+                arguments = request.method, _path(request), body, encoding
+                if request.method != "POST":  # It takes no time.
+                    return answers.answer(*arguments)
+                loop = asyncio.get_running_loop()
+                job = loop.run_in_executor(pool, answers.answer, *arguments)
+                return await _while_there(request, job)
+        except asyncio.CancelledError:  # By uvicorn, when its time to stop is over.
+            raise HTTPException(503, "The server stops.") from None
 
     async def health(request):
         if model.available:
@@ -100,6 +98,9 @@ def rest_app(model, workers, max_bytes):
             return _error(f"Malformed request: {request.method} {_path(request)}", 400)
         return _error(error.detail, error.status_code)
 
+    async def refused(request, error):
+        return _error(error.message, _CODES[error.error_code])
+
     async def left(request, error):
         return Response(status_code=_CODES[tf.errors.CANCELLED])
 
@@ -108,8 +109,25 @@ def rest_app(model, workers, max_bytes):
             Route("/health", health),
             Route("/v1/{path:path}", answer, methods=["GET", "POST"]),
         ],
-        exception_handlers={HTTPException: failed, ClientDisconnect: left},
+        exception_handlers={
+            HTTPException: failed,
+            tf.errors.UnavailableError: refused,
+            ClientDisconnect: left,
+        },
     )
+
+
+async def _while_there(request, job):
+    """What a job returns; it is cancelled if the client leaves before."""
+    leaving = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({job, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if job.done():
+            return job.result()
+        raise ClientDisconnect
+    finally:
+        job.cancel()
+        leaving.cancel()
 
 
 def _path(request):
@@ -132,10 +150,10 @@ class _Answers:
         # One at a time: threads that read or write JSON do not let others run.
         self._json = threading.Lock()
 
-    def answer(self, method, path, body):
-        """Returns the response to a request, whose body it reads if it needs it."""
+    def answer(self, method, path, body, encoding):
+        """Returns the response to a request, whose body came in an encoding."""
         try:
-            return self._result(method, path, body)
+            return self._result(method, path, body, encoding)
         except tf.errors.OpError as error:
             return _error(error.message, _CODES.get(error.error_code, 500))
         except HTTPException as error:
@@ -144,7 +162,7 @@ class _Answers:
             _LOGGER.exception("%s %.100s", method, path)
             return _error("Internal error.", 500)
 
-    def _result(self, method, path, body):
+    def _result(self, method, path, body, encoding):
         match = _PATH.fullmatch(path)
         verb = match and match[4] or ""
         if match is None or method != ("POST" if verb.startswith(":") else "GET"):
@@ -154,7 +172,8 @@ class _Answers:
         if match[2]:
             spec.version.value = int(match[2])
         if verb == ":predict":
-            return self._predict(self._model.version(spec), body())
+            version = self._model.version(spec)
+            return self._predict(version, decompressed(body, encoding, self._max_bytes))
         if verb == "/metadata":
             return _json(_metadata(self._model.metadata(spec)))
         if not verb:

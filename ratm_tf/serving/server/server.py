@@ -1,8 +1,10 @@
 """The embedded server: TensorFlow Serving's two protocols in a Python process."""
 
+import asyncio
 import concurrent.futures
 import contextlib
 import logging
+import os
 import socket
 import threading
 
@@ -12,6 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from .grpc_services import ModelService, PredictionService
+from .request_memory import RequestMemory
 from .rest_app import rest_app
 
 _LOGGER = logging.getLogger(__name__)
@@ -29,9 +32,11 @@ class Server:
         host: address to listen on, of IP's version 4 or 6; `"0.0.0.0"` or `"::"` for
             all of the machine's.
         grpc_port, rest_port: TCP ports; 0 chooses free ones.
-        workers: how many requests are received and answered at a time on each port;
-            others wait. Default: 16, or enough for two batches if the model has them.
-        max_bytes: of a request, of each of its tensors, and of the answer's tensors.
+        workers: how many requests run at a time; others wait. Default: as many as there
+            are processors, or enough for two batches if the model has them.
+        max_bytes: of a request, of each of its tensors, and of the answer's tensors. Of
+            requests that run or wait there are together `MOST_AT_A_TIME` times as many
+            in memory; more are asked to try again.
         poll_seconds: how often to look for new versions.
         grace_seconds: how long requests under way may take when the server closes.
 
@@ -74,53 +79,83 @@ class Server:
         self._model = model
         self._host = host
         self._ports = grpc_port, rest_port
-        self._workers = workers or max(16, 2 * model.max_batch_size)
+        self._workers = workers or max(os.cpu_count() or 1, 2 * model.max_batch_size)
         self._max_bytes = max_bytes
         self._poll_seconds = poll_seconds
         self._grace_seconds = grace_seconds
-        self._closing = threading.Event()
+        self._thread = None
         self.grpc_address = self.rest_address = None
 
     def __enter__(self):
-        grpc_port, rest_port = self._ports
-        self._rest = self._rest_server()
-        self._health = health.HealthServicer()
-        self._grpc = self._grpc_server()
-        with contextlib.ExitStack() as unless_it_starts:
-            unless_it_starts.callback(self._grpc.stop, None)
-            listener = _listen(self._host, rest_port)
-            unless_it_starts.callback(listener.close)
-            self.rest_address = _address(self._host, listener.getsockname()[1])
-            address = _address(self._host, grpc_port)
-            try:
-                port = self._grpc.add_insecure_port(address)
-            except RuntimeError as error:
-                raise OSError(f"Could not listen on {address}.") from error
-            self.grpc_address = _address(self._host, port)
-            self._refresh()
-            self._grpc.start()
-            unless_it_starts.pop_all()
-        self._threads = [
-            threading.Thread(target=self._rest.run, args=([listener],)),
-            threading.Thread(target=self._follow_versions),
-        ]
-        for thread in self._threads:
-            thread.start()
+        started = concurrent.futures.Future()
+        self._closing = asyncio.Event()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(started))
+        )
+        self._thread.start()
+        try:
+            started.result()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *exception):
-        self._health.enter_graceful_shutdown()
-        self._closing.set()
-        self._rest.should_exit = True
-        stopped = self._grpc.stop(self._grace_seconds)
-        for thread in self._threads:
-            thread.join()
-        stopped.wait()
+        self.close()
 
-    def _rest_server(self):
+    def close(self):
+        """Takes no more requests, and waits for those under way."""
+        with contextlib.suppress(RuntimeError):  # It is closed already.
+            self._loop.call_soon_threadsafe(self._closing.set)
+        self._thread.join()
+
+    async def _serve(self, started):
+        self._loop = asyncio.get_running_loop()
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                await self._start(stack)
+                started.set_result(None)
+                await self._closing.wait()
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    async def _start(self, stack):
+        """Starts everything; the stack undoes it, the last first."""
+        grpc_port, rest_port = self._ports
+        pool = concurrent.futures.ThreadPoolExecutor(self._workers)
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        memory = RequestMemory(self._max_bytes)
+
+        listener = stack.enter_context(_listen(self._host, rest_port))
+        self.rest_address = _address(self._host, listener.getsockname()[1])
+        grpc_server = self._grpc_server(pool, memory)
+        rest_server = self._rest_server(pool, memory)
+        await self._refresh()
+        # What is bound and not started stays bound.
+        address = _address(self._host, grpc_port)
+        try:
+            port = grpc_server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"Could not listen on {address}.") from error
+        await grpc_server.start()
+        self.grpc_address = _address(self._host, port)
+        rest = asyncio.ensure_future(rest_server.serve([listener]))
+        following = asyncio.ensure_future(self._follow_versions())
+
+        async def stop():
+            following.cancel()
+            await self._health.enter_graceful_shutdown()
+            rest_server.should_exit = True
+            await asyncio.gather(rest, grpc_server.stop(self._grace_seconds))
+
+        stack.push_async_callback(stop)
+
+    def _rest_server(self, pool, memory):
         return uvicorn.Server(
             uvicorn.Config(
-                rest_app(self._model, self._workers, self._max_bytes),
+                rest_app(self._model, pool, memory),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -129,9 +164,8 @@ class Server:
             )
         )
 
-    def _grpc_server(self):
-        server = grpc.server(
-            concurrent.futures.ThreadPoolExecutor(self._workers),
+    def _grpc_server(self, pool, memory):
+        server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", self._max_bytes),
                 ("grpc.max_send_message_length", -1),
@@ -139,26 +173,28 @@ class Server:
             ],
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            PredictionService(self._model, self._max_bytes), server
+            PredictionService(self._model, pool, memory), server
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(
             ModelService(self._model), server
         )
+        self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         return server
 
-    def _follow_versions(self):
-        while not self._closing.wait(self._poll_seconds):
-            self._refresh()
+    async def _follow_versions(self):
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            await self._refresh()
 
-    def _refresh(self):
+    async def _refresh(self):
         try:
-            self._model.refresh()
+            await asyncio.to_thread(self._model.refresh)
         # Whatever is wrong with the folder now, it may be better later.
         except Exception:
             _LOGGER.exception("Looking for new versions")
         status = health_pb2.HealthCheckResponse
-        self._health.set(
+        await self._health.set(
             "", status.SERVING if self._model.available else status.NOT_SERVING
         )
 

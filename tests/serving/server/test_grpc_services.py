@@ -1,5 +1,7 @@
 """TensorFlow Serving's own messages over real gRPC, for a really exported tracker."""
 
+import asyncio
+
 import grpc
 import numpy as np
 import pytest
@@ -14,7 +16,6 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from ratm_tf import serving
 from ratm_tf.serving.server import grpc_services
 
 FRAMES = np.random.default_rng(0).integers(0, 256, [2, 3, 20, 24, 1], np.uint8)
@@ -171,39 +172,20 @@ def test_an_answer_larger_than_the_limit(service):
     assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_what_nobody_waits_for_is_not_begun(models, tracker):
-    class Context:
-        def is_active(self):
-            return False
-
-        def abort(self, code, details):
-            raise grpc.RpcError(code)
-
-    model = serving.ServedModel(models / "free")
-    model.refresh()
-    service = grpc_services.PredictionService(model, 2**20)
-    with pytest.raises(grpc.RpcError) as error:
-        service.Predict(request_of(frames=FRAMES), Context())
-    assert error.value.args == (grpc.StatusCode.CANCELLED,)
-
-
 def test_faults_of_the_server(caplog):
     """They are logged, and the client learns no more than that."""
 
     class Context:
-        def is_active(self):
-            return True
-
-        def abort(self, code, details):
+        async def abort(self, code, details):
             raise grpc.RpcError(code, details)
 
     class Model:
-        def version(self, spec):
+        def status(self, spec):
             raise KeyError("/secret/path")
 
-    service = grpc_services.PredictionService(Model(), 2**20)
+    service = grpc_services.ModelService(Model())
     with pytest.raises(grpc.RpcError) as error:
-        service.Predict(request_of(), Context())
+        asyncio.run(service.GetModelStatus(request_of(), Context()))
     assert error.value.args == (grpc.StatusCode.INTERNAL, "Internal error.")
     assert "/secret/path" in caplog.text
 

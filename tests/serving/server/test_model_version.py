@@ -1,9 +1,5 @@
 """One version: what it checks, and what its errors say."""
 
-import concurrent.futures
-import os
-import threading
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -54,44 +50,6 @@ def test_answers_have_a_bound(version):
     assert version.run("many", count, max_bytes=1024)["y"].shape == (256,)
     with pytest.raises(tf.errors.InvalidArgumentError, match="Received one of 1024"):
         version.run("many", count, max_bytes=1023)
-
-
-def test_calls_wait_for_their_turn_and_are_asked_then(tmp_path, monkeypatch):
-    """Of those that nobody waits for any more, none is begun, and the queue drains."""
-    begun, go_on = threading.Semaphore(0), threading.Event()
-    ran = []
-
-    def wait(x):
-        ran.append(float(x))
-        begun.release()
-        go_on.wait(30)
-        return x
-
-    module = tf.Module()
-    module.call = tf.function(
-        lambda x: {"y": tf.ensure_shape(tf.numpy_function(wait, [x], x.dtype), [])},
-        [tf.TensorSpec([], tf.float32, "x")],
-    )
-    tf.saved_model.save(module, tmp_path / "1", module.call)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    version = ModelVersion(tmp_path / "1")
-    awaited = [True, False, False, True]
-
-    def call(index):
-        x = {"x": np.float32(index)}
-        return version.run("serving_default", x, awaited=lambda: awaited[index])
-
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        calls = [pool.submit(call, 0)]
-        assert begun.acquire(timeout=30)
-        calls += [pool.submit(call, index) for index in (1, 2, 3)]
-        assert ran == [0]
-        go_on.set()
-        assert calls[0].result(30) == {"y": 0} and calls[3].result(30) == {"y": 3}
-        for left in calls[1:3]:
-            with pytest.raises(tf.errors.CancelledError):
-                left.result(30)
-    assert sorted(ran) == [0, 3]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
-"""Bodies of requests that are too large, too many, too slow or not packed well."""
+"""Bodies of requests that are too large, too slow or not packed well."""
 
 import asyncio
-import contextlib
 import gzip
 
 import pytest
@@ -9,11 +8,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from ratm_tf.serving.server import request_bodies
-from ratm_tf.serving.server.request_bodies import RequestBodies
+from ratm_tf.serving.server.request_bodies import decompressed, read_body
 
 
-def request_of(*parts, then=None):
-    """A request whose body comes in parts; `then` is awaited before its end."""
+def read(*parts, then=None, taken=None):
+    """Reads a body that comes in parts; `then` is awaited before its end."""
 
     async def receive():
         if remaining:
@@ -26,70 +25,35 @@ def request_of(*parts, then=None):
         return {"type": "http.request", "body": b"", "more_body": False}
 
     remaining = list(parts)
-    return Request({"type": "http", "method": "POST", "headers": []}, receive)
-
-
-async def read(bodies, *parts, **options):
-    async with bodies.read(request_of(*parts, **options)) as body:
-        return body
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+    taken = [] if taken is None else taken
+    return asyncio.run(read_body(request, taken.append, max_bytes=10))
 
 
 def test_reads():
-    assert asyncio.run(read(RequestBodies(10), b"abc", b"", b"defghij")) == (
-        b"abcdefghij"
-    )
-    with pytest.raises(HTTPException, match="limit of 10 bytes") as error:
-        asyncio.run(read(RequestBodies(10), b"abc", b"defghijk"))
-    assert error.value.status_code == 413
-
-
-def test_a_few_in_memory_at_a_time():
-    async def run():
-        bodies = RequestBodies(10)
-        async with contextlib.AsyncExitStack() as stack:
-            for _ in range(request_bodies.MOST_AT_A_TIME):
-                await stack.enter_async_context(bodies.read(request_of(b"x" * 10)))
-            assert await read(bodies) == b""
-            with pytest.raises(HTTPException, match="Try again") as error:
-                await read(bodies, b"x")
-            assert error.value.status_code == 503
-        assert await read(bodies, b"x" * 10) == b"x" * 10
-
-    asyncio.run(run())
-
-
-def test_what_was_read_is_forgotten():
-    """However a request ends, its bytes do not count any more."""
-
-    async def run():
-        bodies = RequestBodies(10)
-        for _ in range(2 * request_bodies.MOST_AT_A_TIME):
-            with pytest.raises(ClientDisconnect):
-                await read(bodies, b"x" * 9, None)
-            with pytest.raises(HTTPException):
-                await read(bodies, b"x" * 11)
-            with pytest.raises(KeyError):
-                async with bodies.read(request_of(b"x" * 10)):
-                    raise KeyError
-        assert await read(bodies, b"x" * 10) == b"x" * 10
-
-    asyncio.run(run())
+    taken = []
+    assert read(b"abc", b"", b"defghij", taken=taken) == b"abcdefghij"
+    assert sum(taken) == 10
+    with pytest.raises(HTTPException, match="at most 10 bytes") as error:
+        read(b"abc", b"defghijk", b"not read", taken=taken)
+    assert error.value.status_code == 413 and sum(taken) == 21
+    with pytest.raises(ClientDisconnect):
+        read(b"abc", None)
 
 
 def test_slow_ones(monkeypatch):
     monkeypatch.setattr(request_bodies, "SECONDS", 0.05)
     with pytest.raises(HTTPException, match="within 0.05 s") as error:
-        asyncio.run(read(RequestBodies(10), b"x", then=asyncio.Event().wait))
+        read(b"x", then=asyncio.Event().wait)
     assert error.value.status_code == 408
 
 
 def test_gzip():
-    bodies = RequestBodies(1000)
-    assert bodies.decompressed(b"as it is", None) == b"as it is"
-    assert bodies.decompressed(b"as it is", "br") == b"as it is"
+    assert decompressed(b"as it is", None, 1000) == b"as it is"
+    assert decompressed(b"as it is", "br", 1000) == b"as it is"
     for length in (0, 999, 1000):
         packed = gzip.compress(b"x" * length)
-        assert bodies.decompressed(packed, "gzip") == b"x" * length
+        assert decompressed(packed, "gzip", 1000) == b"x" * length
     for packed, code in (
         (gzip.compress(b"x" * 1001), 413),
         (gzip.compress(bytes(10**8)), 413),
@@ -99,5 +63,5 @@ def test_gzip():
         (b"no gzip", 400),
     ):
         with pytest.raises(HTTPException) as error:
-            bodies.decompressed(packed, "gzip")
+            decompressed(packed, "gzip", 1000)
         assert error.value.status_code == code

@@ -236,7 +236,7 @@ def test_paths_of_post(path, code, predict):
 def test_too_large_a_request(predict, server):
     answer = predict({"inputs": "x" * 2**20})
     assert answer.status_code == 413
-    assert "limit of 1048576 bytes" in answer.json()["error"]
+    assert "at most 1048576 bytes" in answer.json()["error"]
     url = f"http://{server.rest_address}/v1/models/free:predict"
     parts = (b"x" * 2**18 for _ in range(8))  # Sent without saying how much.
     assert requests.post(url, data=parts, timeout=30).status_code == 413

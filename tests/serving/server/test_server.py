@@ -1,6 +1,8 @@
 """Starting, new versions, concurrency and stopping, with real SavedModels."""
 
 import concurrent.futures
+import contextlib
+import json
 import pathlib
 import shutil
 import socket
@@ -193,28 +195,30 @@ def test_a_host_that_is_not_here(folder):
         pass
 
 
-@pytest.mark.parametrize("fails", ["add_insecure_port", "start", "refresh"])
+@pytest.mark.parametrize(
+    "fails",
+    [
+        (grpc.aio._server.Server, "add_insecure_port"),
+        (serving.Server, "_refresh"),
+        (serving.Server, "_rest_server"),
+    ],
+    ids=lambda fails: fails[1],
+)
 def test_a_start_that_fails_late_leaves_nothing(fails, folder, monkeypatch):
-    """Its ports are free again."""
+    """Its ports are free again, and its threads have ended."""
+    threads = threading.active_count()
     model = serving.ServedModel(folder)
-    server = serving.Server(model, **FREE | {"rest_port": free_port()})
-    make = server._grpc_server
+    ports = {"grpc_port": free_port(), "rest_port": free_port()}
+    server = serving.Server(model, **ports)
 
-    def failing(*_):
-        raise KeyboardInterrupt
+    def failing(*_, **__):
+        raise KeyError("on purpose")
 
-    def broken():
-        grpc_server = make()
-        if fails != "refresh":
-            setattr(grpc_server, fails, failing)
-        return grpc_server
-
-    monkeypatch.setattr(server, "_grpc_server", broken)
-    if fails == "refresh":
-        monkeypatch.setattr(model, "refresh", failing)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(*fails, failing)
+    with pytest.raises(KeyError, match="on purpose"):
         server.__enter__()
     monkeypatch.undo()
+    assert threading.active_count() == threads
     save(folder, 1)
     with server:
         assert number_of(server) == 1
@@ -311,3 +315,99 @@ def test_without_this_package(models, tracker, tmp_path):
     assert "state: END" in result.stdout
     assert "Ratm>GaussianGlimpse" in result.stdout
     assert "tf.load_op_library" in result.stdout
+
+
+@pytest.fixture
+def one_at_a_time(folder):
+    """A server that runs one request at a time, which waits; and what it was asked."""
+    asked, begun, go_on = [], threading.Semaphore(0), threading.Event()
+
+    def wait(x):
+        asked.append(float(x[0]))
+        begun.release()
+        go_on.wait(60)
+        return x
+
+    module = save(folder, 0, wait)
+    model = serving.ServedModel(folder)
+    with serving.Server(model, **FREE, workers=1, max_bytes=2**20) as server:
+        yield server, asked, begun, go_on
+        go_on.set()
+    del module
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_what_nobody_waits_for_is_not_begun(protocol, one_at_a_time):
+    """The queue drains: of those that leave before their turn, none runs."""
+    server, asked, begun, go_on = one_at_a_time
+    make = {"grpc": serving.GrpcClient, "rest": serving.RestClient}[protocol]
+    address = getattr(server, f"{protocol}_address")
+
+    def call(x, timeout=60.0):
+        with make(address, "numbers", timeout, attempts=1) as client:
+            client.signatures()
+            return client.predict("serving_default", {"x": [x]})["y"]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        first = pool.submit(call, 1)
+        assert begun.acquire(timeout=30)
+        for left in [pool.submit(call, x, 0.5) for x in range(2, 7)]:
+            with pytest.raises(serving.ServingError, match="did not answer within"):
+                left.result(30)
+        last = pool.submit(call, 7)
+        time.sleep(0.5)  # The server sees that they left.
+        go_on.set()
+        assert first.result(30) == 0 and last.result(30) == 0
+    assert asked == [1, 7]
+
+
+def test_clients_that_never_finish_do_not_hold_up_others(folder, caplog):
+    """They began a request, of which the rest does not come."""
+    save(folder, 1)
+    stop = threading.Event()
+    request = b"POST /v1/models/numbers:predict HTTP/1.1\r\nHost: x\r\n"
+
+    def never():
+        stop.wait(60)
+        yield from ()
+
+    with (
+        serving.Server(
+            serving.ServedModel(folder), **FREE, grace_seconds=0.1
+        ) as server,
+        grpc.insecure_channel(server.grpc_address) as channel,
+        contextlib.ExitStack() as sockets,
+    ):
+        host, port = server.rest_address.split(":")
+        predict = "/tensorflow.serving.PredictionService/Predict"
+        for _ in range(50):
+            channel.stream_unary(predict).future(never())
+            half = sockets.enter_context(socket.create_connection((host, int(port))))
+            half.sendall(request + b"Content-Length: 99\r\n\r\n{")
+        for make, address in (
+            (serving.GrpcClient, server.grpc_address),
+            (serving.RestClient, server.rest_address),
+        ):
+            with make(address, "numbers") as client:
+                assert client.predict("serving_default", {"x": [0.0]})["y"] == [1]
+        assert health(server) == ("SERVING", 200)
+        server.close()
+        stop.set()
+    assert "Traceback" not in caplog.text
+
+
+def test_too_many_requests_are_asked_to_try_again(one_at_a_time):
+    server, _, begun, go_on = one_at_a_time
+    body = json.dumps({"inputs": [0.0], "more": "x" * (2**20 - 100)})
+    url = f"http://{server.rest_address}/v1/models/numbers:predict"
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(requests.post, url, body, timeout=60) for _ in range(4)]
+        assert begun.acquire(timeout=30)
+        wait_until(lambda: requests.post(url, body, timeout=60).status_code == 503)
+        client = serving.GrpcClient(server.grpc_address, "numbers", 30, attempts=1)
+        with pytest.raises(serving.ServingError, match="too many requests. Try again"):
+            client.predict("serving_default", {"x": np.zeros(1000, np.float32)})
+        client.close()
+        go_on.set()
+        assert [answer.result(60).status_code for answer in waiting] == [200] * 4
+    assert requests.post(url, body, timeout=60).status_code == 200
