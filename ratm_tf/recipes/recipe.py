@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from ratm_tf.attention import IRNNCell, RATMCell
+from ratm_tf.features import EvenBrightness
 from ratm_tf.objectives import LocalizationLoss, MeanIoU, PixelLoss, RelativeBoxLoss
 from ratm_tf.tracker import Tracker
 
@@ -33,7 +34,10 @@ class Recipe(abc.ABC):
         units: its hidden units.
         recurrent_scale: `W_rec` of an IRNN starts as this multiple of the identity.
         glimpse_size: `(N, M)`, rows and columns.
-        window_update, initial_window, initial_sigma: see `ratm_tf.RATMCell`.
+        window_update, sees_window, initial_window, initial_sigma: see
+            `ratm_tf.RATMCell`.
+        brightness: mean to which the recurrent cell's glimpses are scaled, see
+            `ratm_tf.features.EvenBrightness`; None leaves them as they are.
         box, box_scale: see `ratm_tf.Tracker`.
         frame_size: `(H, W)` of the frames, in pixels.
         losses: by output, `"absolute"`, `"squared"`, `"pixels"`, `"localization"` or
@@ -64,8 +68,10 @@ class Recipe(abc.ABC):
     recurrent_scale: float = 1.0
     glimpse_size: tuple[int, int]
     window_update: str = "absolute"
+    sees_window: bool = False
     initial_window: str = "learned"
     initial_sigma: float = 1.0
+    brightness: float | None = None
     box: str = "extent"
     box_scale: float = 1.0
     frame_size: tuple[int, int]
@@ -143,12 +149,15 @@ class Recipe(abc.ABC):
             )
         else:
             recurrent_cell = keras.layers.GRUCell(self.units)
+        if self.brightness is not None:
+            features = EvenBrightness(self.brightness)
         tracker = Tracker(
             RATMCell(
                 glimpse_size=self.glimpse_size,
                 recurrent_cell=recurrent_cell,
                 features=features,
                 window_update=self.window_update,
+                sees_window=self.sees_window,
                 initial_window=self.initial_window,
                 initial_sigma=self.initial_sigma,
                 implementation=implementation,
