@@ -6,6 +6,7 @@ import keras
 
 from ratm_tf.datasets import labelled, load_digits, moving_mnist_sequences
 from ratm_tf.datasets.moving_mnist import FRAME_SIZE, TEST_FRAMES, TEST_SEQUENCES
+from ratm_tf.datasets.oracle import moving_mnist_oracle, oracle_iou
 from ratm_tf.pretrained import load_pretrained
 from ratm_tf.recipes.experiment import Experiment
 from ratm_tf.recipes.recipe import From, Recipe, from_table, named
@@ -70,6 +71,17 @@ class MovingMNISTRecipe(Recipe):
             num_sequences=self.test_sequences,
             seed=seed,
         )
+
+    def oracle_iou(self, *, seed=0):
+        boxes = moving_mnist_oracle(
+            "test",
+            num_frames=self.test_frames,
+            num_sequences=self.test_sequences,
+            num_digits=self.digits,
+            seed=seed,
+            frame_size=self.frame_size,
+        )
+        return oracle_iou(*boxes, self.spans)
 
     @property
     def spans(self):
