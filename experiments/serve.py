@@ -44,8 +44,8 @@ _MAX_REQUEST = flags.DEFINE_integer(
 _WORKERS = flags.DEFINE_integer(
     "workers",
     None,
-    "How many requests are received and answered at a time on each port (default: 16, "
-    "or enough for two batches).",
+    "How many requests run at a time (default: as many as there are processors, or "
+    "enough for two batches).",
     lower_bound=1,
 )
 

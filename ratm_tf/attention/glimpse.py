@@ -37,7 +37,9 @@ class GaussianGlimpse(keras.layers.Layer):
         activations: floating `[B, 6]` (or `[B, K, 6]` to look at each image through
             `K` windows): `g~x, g~y, s~x, s~y, d~x, d~y` of Eq. 5.
 
-    Both can be given as one list, `[images, activations]`.
+    Both can be given as one list, `[images, activations]`. For each image of a sequence
+    there is `keras.layers.TimeDistributed`, which takes layers of one input: a model
+    that makes the activations from the image.
 
     Returns:
         Glimpses `[B, N, M, C]` (or `[B, K, N, M, C]`) in the layer's compute dtype and

@@ -105,7 +105,8 @@ def import_theano_weights(path):
 
     Raises:
         FileNotFoundError: If there is no file at `path`.
-        ValueError: If it lacks an array or has one of another shape.
+        ValueError: If it lacks an array, has one of another shape, or refers to one in
+            another file.
     """
     import h5py
 
@@ -122,6 +123,14 @@ def import_theano_weights(path):
     }
     with h5py.File(path) as file:
         for name, shape in expected.items():
+            link = file.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink) or (
+                link is not None and file[name].external
+            ):
+                raise ValueError(
+                    f"Expected `{name}` to be in {path}. Received: a reference to "
+                    "another file"
+                )
             found = file[name].shape if name in file else "nothing"
             if found != shape:
                 raise ValueError(

@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 
@@ -77,3 +78,37 @@ def test_the_client_says_what_is_missing(video):
     assert result.returncode == 1 and not result.stdout
     assert f"Error: No server answers at {address}" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def fails(*arguments, before=""):
+    """The one line that the server ends with; `before` is run in its process."""
+    code = f"""
+import runpy, sys
+{before}
+sys.argv = ["serve.py", *{list(map(str, arguments))!r}]
+runpy.run_path({str(EXPERIMENTS / "serve.py")!r}, run_name="__main__")
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 1 and not result.stdout
+    assert "Traceback" not in result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    return line
+
+
+def test_the_server_says_what_is_wrong(tmp_path):
+    assert "There is no" in fails(f"--model={tmp_path / 'nowhere'}")
+    model = f"--model={tmp_path}"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for flags in (
+            (f"--grpc_port={port}", "--rest_port=0"),
+            (f"--rest_port={port}", "--grpc_port=0"),
+        ):
+            assert f"Could not listen on 127.0.0.1:{port}" in fails(model, *flags)
+    (tmp_path / "batching.config").write_text("max_batch_size { value: many }")
+    config = f"--batching_parameters_file={tmp_path / 'batching.config'}"
+    assert "batching.config, line 1" in fails(model, config)
+    without = "sys.modules['uvicorn'] = None"
+    assert 'pip install "ratm-tf[serving]"' in fails(model, before=without)

@@ -18,20 +18,3 @@ def invalid_argument(message):
     'Expected less.'
     """
     return tf.errors.InvalidArgumentError(None, None, message)
-
-
-def resource_exhausted(message):
-    """Makes the error of a request that would take too much.
-
-    Args:
-        message: what is limited, and to how much.
-
-    Returns:
-        A `tf.errors.ResourceExhaustedError`.
-
-    Example:
-    >>> from ratm_tf.serving.protocol.errors import resource_exhausted
-    >>> resource_exhausted("Expected less.").message
-    'Expected less.'
-    """
-    return tf.errors.ResourceExhaustedError(None, None, message)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from .errors import invalid_argument, resource_exhausted
+from .errors import invalid_argument
 
 _STRING_BYTES = 24
 """What TensorFlow needs for a string, beside its characters."""
@@ -58,8 +58,10 @@ def _tensor(name, message, max_bytes):
         dtype = tf.as_dtype(message.dtype)
         size = _bytes(message, dtype, shape)
         if max_bytes is not None and size > max_bytes:
-            raise resource_exhausted(
-                f'Input "{name}" takes {size:.0f} bytes, the limit is {max_bytes}.'
+            raise tf.errors.ResourceExhaustedError(
+                None,
+                None,
+                f'Input "{name}" takes {size:.0f} bytes, the limit is {max_bytes}.',
             )
         if message.tensor_content and dtype != tf.string:
             values = np.frombuffer(message.tensor_content, dtype.as_numpy_dtype)

@@ -1,10 +1,13 @@
 """Errors that both protocols have codes for."""
 
+import pytest
 import tensorflow as tf
 
-from ratm_tf.serving.protocol import errors
+from ratm_tf.serving.protocol.errors import invalid_argument
 
 
-def test_codes():
-    assert errors.invalid_argument("a").error_code == tf.errors.INVALID_ARGUMENT
-    assert errors.resource_exhausted("a").error_code == tf.errors.RESOURCE_EXHAUSTED
+def test_says_what_was_wrong():
+    with pytest.raises(tf.errors.InvalidArgumentError) as error:
+        raise invalid_argument("Expected less.")
+    assert error.value.message == "Expected less."
+    assert error.value.error_code == tf.errors.INVALID_ARGUMENT

@@ -1,0 +1,48 @@
+"""The program `export.py`, as a user runs it."""
+
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+from tests.experiments.conftest import EXPERIMENTS
+
+
+def export(**flags):
+    arguments = [f"--{name}={value}" for name, value in flags.items()]
+    return subprocess.run(
+        [sys.executable, EXPERIMENTS / "export.py", *arguments],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_writes_versions_and_configuration(tmp_path):
+    folder = tmp_path / "digits"
+    for version in ("1", "2"):
+        result = export(model="pretrained:moving_mnist", output=folder, dtype="float32")
+        assert result.returncode == 0, result.stderr
+        assert result.stdout == f"{folder / version}\n"
+    start = tf.saved_model.load(folder / "2").signatures["start"]
+    assert start(frame_size=tf.constant([[9, 9]]))["state_0"].shape == (1, 100)
+    assert {path.name for path in folder.iterdir()} == {
+        *("1", "2", "models.config", "batching.config"),
+    }
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ({"output": "run [best]"}, "path of `directory`"),
+        ({"model": "nowhere.keras"}, "nowhere.keras"),
+    ],
+)
+def test_says_what_is_wrong(flags, message, tmp_path):
+    result = export(
+        **{"model": "pretrained:moving_mnist", "output": tmp_path / "model"} | flags
+    )
+    assert result.returncode == 1 and not result.stdout
+    assert "Traceback" not in result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert message in line
