@@ -7,6 +7,7 @@ import tensorflow as tf
 from ratm_tf.datasets import bouncing_balls_sequences, tracker_inputs
 from ratm_tf.datasets.bouncing_balls import FRAME_SIZE, TEST_FRAMES, TEST_SEQUENCES
 from ratm_tf.datasets.bouncing_balls.sequences import render
+from ratm_tf.datasets.oracle import bouncing_balls_oracle, oracle_iou
 from ratm_tf.recipes.experiment import Experiment
 from ratm_tf.recipes.recipe import From, Recipe, from_table, named
 
@@ -97,6 +98,15 @@ class BouncingBallsRecipe(Recipe):
             seed=seed,
         )
 
+    def oracle_iou(self, *, seed=0):
+        boxes = bouncing_balls_oracle(
+            "test",
+            num_frames=self.test_frames,
+            num_sequences=self.test_sequences,
+            seed=seed,
+        )
+        return oracle_iou(*boxes, self.spans)
+
     @property
     def spans(self):
         """The length that trackers are trained on, the whole, and the last frame."""
@@ -175,6 +185,14 @@ def _presets(penalty):
         "test_frames": TEST_FRAMES,
         "test_sequences": TEST_SEQUENCES,
     }
+    if penalty.value == "all":
+        fast |= {
+            "recurrent_cell": "gru+irnn",
+            "recurrent_scale": 0.5,
+            "brightness": 0.1,
+            "sees_window": True,
+            "steps": 5_000,
+        }
     return {"paper": paper, "fast": fast}
 
 
