@@ -111,7 +111,6 @@ def export_saved_model(tracker, directory, ops="tf", version=None, dtype="uint8"
         module = tf.Module()
         # All that the signatures hold and nothing else, such as an optimizer's weights.
         module.captured = [signature.variables for signature in signatures.values()]
-        _warn_unless_finite(signatures["track"].variables)
         tf.saved_model.save(
             module, written, signatures | {"serving_default": signatures["track"]}
         )
@@ -127,20 +126,6 @@ def export_saved_model(tracker, directory, ops="tf", version=None, dtype="uint8"
                 stacklevel=2,
             )
         return _publish(written, directory, version)
-
-
-def _warn_unless_finite(variables):
-    names = [
-        variable.name
-        for variable in variables
-        if variable.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(variable))
-    ]
-    if names:
-        warnings.warn(
-            f"Expected finite weights. Received others in {', '.join(names)}: the "
-            "exported tracker gives no boxes.",
-            stacklevel=3,
-        )
 
 
 def _publish(written, directory, version):

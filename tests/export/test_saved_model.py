@@ -8,7 +8,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import warnings
 
 import cv2
 import keras
@@ -119,18 +118,6 @@ def test_trackers_with_objectives(tmp_path):
     track = ratm_tf.load_saved_model(folder).signatures["track"]
     assert set(track.structured_outputs) == {"boxes", "corner_boxes", "windows"}
     np.testing.assert_allclose(track(frames=VIDEO)["boxes"], expected, atol=1e-4)
-
-
-def test_weights_that_are_not_finite(tmp_path):
-    tracker = tracker_of_kind("learned")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        ratm_tf.export_saved_model(tracker, tmp_path)
-    kernel = tracker.cell.weights[0].numpy()
-    kernel[0, 0] = np.nan
-    tracker.cell.weights[0].assign(kernel)
-    with pytest.warns(UserWarning, match=f"finite.*{tracker.cell.weights[0].name}"):
-        ratm_tf.export_saved_model(tracker, tmp_path)
 
 
 def test_clear_errors(tmp_path):
