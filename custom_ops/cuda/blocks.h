@@ -2,7 +2,8 @@
 // unit of work. It is plain C++, so that it also runs, and is tested, where
 // there is no GPU.
 //
-// A Work says how many units there are and, called with one of them, does it in
+// A Work says how many units there are, and how many blocks a multiprocessor is
+// to have room for (kBlocks). Called with one of the units, it does it in
 // phases: block.Phase(f) calls f(thread) for all threads of the block and waits
 // for them. What outlives a phase lies in the shared memory of the block, or in
 // a PerThread. Sums are taken in an order that depends on the shape and the
