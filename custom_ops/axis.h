@@ -36,13 +36,13 @@ RATM_HOST_DEVICE inline double Clip(double x, double low, double high) {
   return Min(Max(x, low), high);
 }
 
-template <typename T>
-RATM_HOST_DEVICE constexpr T CeilDiv(T a, T b) {
+template <typename T, typename U>
+RATM_HOST_DEVICE constexpr auto CeilDiv(T a, U b) {
   return (a + b - 1) / b;
 }
 
-template <typename T>
-RATM_HOST_DEVICE constexpr T RoundUp(T a, T b) {
+template <typename T, typename U>
+RATM_HOST_DEVICE constexpr auto RoundUp(T a, U b) {
   return CeilDiv(a, b) * b;
 }
 

@@ -87,9 +87,11 @@ def main(_):
         if _DATASET.value == "otb":  # whole sequences, one at a time
             dataset = ratm_tf.datasets.otb_sequences(_OTB_DIR.value).batch(1)
             spans, average = [(1, 10), (1, 50), (1, 100), None], "sequences"
+            known = {}
         else:
             dataset = recipe().test_data(seed=_SEED.value)
             spans, average = recipe().spans, "frames"
+            known = recipe().oracle_iou(seed=_SEED.value)
         loaded = tracker.load_tracker()
         metrics = ratm_tf.evaluate(loaded, dataset, spans, average=average)
         if _FILM_STRIP.value:
@@ -103,7 +105,7 @@ def main(_):
         "seed": _SEED.value,
         "average": average,
     }
-    print(json.dumps(report | metrics))
+    print(json.dumps(report | metrics | known))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import ratm_tf
 from ratm_tf import GaussianGlimpse, IRNNCell, MeanIoU, RATMCell, Tracker
-from ratm_tf.features import GreyConv2D
+from ratm_tf.features import EvenBrightness, GreyConv2D
 from ratm_tf.objectives import (
     LocalizationLoss,
     PixelLoss,
@@ -86,6 +86,7 @@ LAYERS = {
         {"return_window": True},
         (IMAGES, np.stack([ACTIVATIONS] * 2, axis=1)),
     ),
+    "EvenBrightness": (EvenBrightness, (0.2,), {}, (IMAGES,)),
     "GreyConv2D": (GreyConv2D, (2, 3), {"padding": "same"}, (IMAGES,)),
 }
 CELLS = {
@@ -93,6 +94,7 @@ CELLS = {
     "RATMCell": lambda: cell(5, kernel_regularizer=WeightPenalty(0.1)),
     "residual": lambda: cell(5, window_update="residual"),
     "relative": lambda: cell(5, window_update="relative"),
+    "sees window": lambda: cell(5, sees_window=True),
     "given": lambda: cell(5, initial_window="given"),
     "GRU": lambda: cell(recurrent_cell=keras.layers.GRUCell(5)),
     "stacked": lambda: cell(recurrent_cell=stacked()),

@@ -239,9 +239,7 @@ struct TotalOfTiles {
   const double* tile_sums;
   A* window_grad;
 
-  RATM_HOST_DEVICE int64_t units() const {
-    return CeilDiv<int64_t>(numbers, kThreads);
-  }
+  RATM_HOST_DEVICE int64_t units() const { return CeilDiv(numbers, kThreads); }
 
   template <typename Block>
   RATM_DEVICE void operator()(const Block& block, int64_t unit, Shared&) const {

@@ -28,8 +28,8 @@ using tensorflow::Tensor;
 using GPUDevice = Eigen::GpuDevice;
 
 // Numbers as the kernels have them.
-#define RATM_CAST(T, CPU, CUDA)                           \
-  CUDA* Cuda(T* x) { return reinterpret_cast<CUDA*>(x); } \
+#define RATM_CAST(T, CPU, CUDA)                                            \
+  [[maybe_unused]] CUDA* Cuda(T* x) { return reinterpret_cast<CUDA*>(x); } \
   const CUDA* Cuda(const T* x) { return reinterpret_cast<const CUDA*>(x); }
 RATM_TYPES(RATM_CAST, RATM_CAST)
 

@@ -67,8 +67,7 @@ struct Cut {
 
   Cut(int64_t whole, int64_t most)
       : parts(static_cast<int>(CeilDiv(whole, most))),
-        size(parts > 0 ? static_cast<int>(CeilDiv<int64_t>(whole, parts)) : 1) {
-  }
+        size(parts > 0 ? static_cast<int>(CeilDiv(whole, parts)) : 1) {}
 };
 
 // How glimpses are cut into tiles.

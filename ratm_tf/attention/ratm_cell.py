@@ -13,6 +13,8 @@ from ratm_tf.attention.glimpse import GaussianGlimpse
 from ratm_tf.attention.irnn_cell import IRNNCell
 
 _PARTS = ("recurrent_cell", "features", "window")
+# The unit of a window's motion is so small a part of its place's.
+_MOTION = 5.0
 
 
 @keras.saving.register_keras_serializable(package="ratm_tf")
@@ -35,6 +37,14 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
     is tracked alike, wherever it is in the frame. Its sigma keeps its proportion to the
     stride: no loss on boxes would hold it back.
 
+    With `sees_window` the recurrent cell is told where it looks, and how that moved:
+
+        x_t = [features(glimpse), w_t, 5 (w_t - w_{t-1})]
+
+    where `w_t` are the raw centre and stride, in half-frames and frames, of `window_t`,
+    and `w_0 = w_1`. What it sees in the glimpse it can add to that, for a place and a
+    velocity in the frame.
+
     The window of the first step is `b`: learnt, or given by the initial state. Windows
     and states are float32 whatever the dtype policy, which rules the features and the
     recurrent cell.
@@ -49,6 +59,8 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             pixels. With `trainable = False` they run in inference mode.
         window_update: `"absolute"`, `"residual"` or `"relative"`, see above; only the
             last is not the paper's or its authors'.
+        sees_window: whether the recurrent cell sees, beside the features, the window
+            and how it moved, see above.
         initial_window: `"learned"`, or `"given"` for cells that start on a target: the
             initial state then says where (see `get_initial_state`).
         initial_sigma: a learnt initial window spans the frame at the start of training,
@@ -64,9 +76,11 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         frame: `[B, H, W, C]`, uint8 in 0..255 (read without a float copy and scaled to
             0..1 in the glimpse) or floating in 0..1.
         states: list of float32 tensors, the recurrent cell's states followed by the raw
-            window `[B, 6]` for this frame and its bias `b` `[B, 6]`. Where these are
-            zeros, which is no window, as `keras.layers.RNN.reset_state` leaves them,
-            the sequence starts anew with the learnt `b`.
+            window `[B, 6]` for this frame, its bias `b` `[B, 6]` and, with
+            `sees_window`, by how much its centre and stride moved `[B, 4]`. Where
+            window and bias are zeros, which is no window, as
+            `keras.layers.RNN.reset_state` leaves them, the sequence starts anew with
+            the learnt `b`.
 
     Returns:
         `(output, new_states)`. `output` `[B, 6 + N*M*C]`, float32, is the window in
@@ -97,6 +111,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         min_sigma=0.25,
         implementation="auto",
         dtype=None,
+        sees_window=False,
         **kwargs,
     ):
         super().__init__(autocast=False, dtype="float32", **kwargs)
@@ -123,6 +138,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
                 f"{_output_size(recurrent_cell)}. Received: {units!r}"
             )
         self.window_update = window_update
+        self.sees_window = sees_window
         self.initial_window = initial_window
         self.initial_sigma = initial_sigma
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
@@ -167,8 +183,9 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
 
     @property
     def state_size(self):
-        """Sizes of the states: the recurrent cell's, the raw window and its bias."""
-        return keras.tree.flatten(self.recurrent_cell.state_size) + [6, 6]
+        """Sizes of the states: the recurrent cell's, and the window's, see above."""
+        hidden = keras.tree.flatten(self.recurrent_cell.state_size)
+        return hidden + [6, 6] + ([4] if self.sees_window else [])
 
     @property
     def glimpse_shape(self):
@@ -194,8 +211,9 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         self._channels = frame_shape[-1]
         self.input_spec = keras.InputSpec(ndim=4, axes={-1: self._channels})
         self._features_size = math.prod(self._built_features_shape())
+        self._inputs_size = self._features_size + (8 if self.sees_window else 0)
         if not self.recurrent_cell.built:
-            self.recurrent_cell.build((frame_shape[0], self._features_size))
+            self.recurrent_cell.build((frame_shape[0], self._inputs_size))
         if isinstance(self.recurrent_cell, IRNNCell):
             kernel = self.recurrent_cell.kernel
             kernel.regularizer = kernel.regularizer or self.kernel_regularizer
@@ -229,7 +247,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         return features.shape[1:]
 
     def call(self, frame, states, training=None):
-        *hidden, activations, bias = states
+        *hidden, activations, bias = states[:-1] if self.sees_window else states
         activations, bias = self._started(activations, bias)
         frame = tf.convert_to_tensor(frame)
         glimpse, window = self.glimpse(frame, activations)
@@ -240,17 +258,24 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             learning = training and self.features.trainable
             features = self.features(glimpse, training=learning)
         features = tf.reshape(features, [-1, self._features_size])
+        if self.sees_window:
+            place = tf.concat([_place(activations), _MOTION * states[-1]], axis=-1)
+            place = tf.cast(place, features.dtype)
+            features = tf.concat([features, place], axis=-1)
         hidden = keras.tree.pack_sequence_as(
             _as_list(self.recurrent_cell.state_size), hidden
         )
         output, hidden = self.recurrent_cell(features, hidden)
 
-        activations = self._next_window(
+        following = self._next_window(
             tf.cast(self.window(output), tf.float32), activations, bias
         )
         hidden = [tf.cast(state, tf.float32) for state in keras.tree.flatten(hidden)]
+        states = [*hidden, following, bias]
+        if self.sees_window:
+            states.append(_place(following) - _place(activations))
         glimpse = tf.reshape(glimpse, [-1, self.output_size - 6])
-        return tf.concat([window, glimpse], axis=-1), [*hidden, activations, bias]
+        return tf.concat([window, glimpse], axis=-1), states
 
     def get_dropout_mask(self, frames):
         """Makes the recurrent cell's dropout masks: one for all steps of a sequence.
@@ -260,7 +285,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         """
         self.reset_dropout_mask()
         batch_size = tf.shape(frames)[0]
-        for cell, input_size in _with_dropout(self.recurrent_cell, self._features_size):
+        for cell, input_size in _with_dropout(self.recurrent_cell, self._inputs_size):
             state_size = keras.tree.flatten(cell.state_size)[0]
             dtype = cell.compute_dtype
             cell.get_dropout_mask(tf.zeros([batch_size, input_size], dtype))
@@ -271,7 +296,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
 
     def reset_dropout_mask(self):
         """Forgets the dropout masks, after a sequence."""
-        for cell, _ in _with_dropout(self.recurrent_cell, self._features_size):
+        for cell, _ in _with_dropout(self.recurrent_cell, self._inputs_size):
             cell.reset_dropout_mask()
             cell.reset_recurrent_dropout_mask()
 
@@ -338,13 +363,15 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         if hasattr(self.recurrent_cell, "get_initial_state"):
             hidden = self.recurrent_cell.get_initial_state(batch_size=batch_size)
         else:
-            hidden = [tf.zeros([batch_size, size]) for size in self.state_size[:-2]]
+            sizes = keras.tree.flatten(self.recurrent_cell.state_size)
+            hidden = [tf.zeros([batch_size, size]) for size in sizes]
         if activations is None:
             activations = tf.broadcast_to(self.window_bias, [batch_size, 6])
         return [
             *(tf.cast(state, tf.float32) for state in keras.tree.flatten(hidden)),
             activations,
             activations,
+            *([tf.zeros([batch_size, 4])] if self.sees_window else []),
         ]
 
     def get_config(self):
@@ -355,6 +382,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             "recurrent_cell": serialize(self.recurrent_cell),
             "features": serialize(self.features),
             "window_update": self.window_update,
+            "sees_window": self.sees_window,
             "initial_window": self.initial_window,
             "initial_sigma": self.initial_sigma,
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
@@ -381,6 +409,11 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         for name in frozen:
             getattr(cell, name).trainable = False
         return cell
+
+
+def _place(activations):
+    """The raw centre and stride of a raw window."""
+    return tf.concat([activations[..., :2], activations[..., 4:]], axis=-1)
 
 
 def _output_size(cell):

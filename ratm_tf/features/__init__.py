@@ -1,6 +1,7 @@
 """Features: the networks that describe what a glimpse shows."""
 
 from ratm_tf.features.digits import mnist_cnn
+from ratm_tf.features.even_brightness import EvenBrightness
 from ratm_tf.features.grey_conv2d import GreyConv2D
 from ratm_tf.features.people import (
     convolutional_features,
@@ -10,6 +11,7 @@ from ratm_tf.features.people import (
 )
 
 __all__ = [
+    "EvenBrightness",
     "GreyConv2D",
     "convolutional_features",
     "hidden_features",

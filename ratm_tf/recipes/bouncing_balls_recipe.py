@@ -7,6 +7,7 @@ import tensorflow as tf
 from ratm_tf.datasets import bouncing_balls_sequences, tracker_inputs
 from ratm_tf.datasets.bouncing_balls import FRAME_SIZE, TEST_FRAMES, TEST_SEQUENCES
 from ratm_tf.datasets.bouncing_balls.sequences import render
+from ratm_tf.datasets.oracle import bouncing_balls_oracle, oracle_iou
 from ratm_tf.recipes.experiment import Experiment
 from ratm_tf.recipes.recipe import From, Recipe, from_table, named
 
@@ -97,6 +98,15 @@ class BouncingBallsRecipe(Recipe):
             seed=seed,
         )
 
+    def oracle_iou(self, *, seed=0):
+        boxes = bouncing_balls_oracle(
+            "test",
+            num_frames=self.test_frames,
+            num_sequences=self.test_sequences,
+            seed=seed,
+        )
+        return oracle_iou(*boxes, self.spans)
+
     @property
     def spans(self):
         """The length that trackers are trained on, the whole, and the last frame."""
@@ -119,6 +129,8 @@ def _presets(penalty):
         "recurrent_scale": From(1.0, "ours: the paper has a scaled identity"),
         "glimpse_size": From((5, 5), "section 6.1"),
         "window_update": From("absolute", "Eq. 5"),
+        "sees_window": From(False, "Eq. 1: the network sees the glimpse alone"),
+        "brightness": From(None, "Eq. 1"),
         "initial_window": From(
             "learned",
             "ours: the window is drawn once, at the start, and learnt from there; the "
@@ -175,7 +187,14 @@ def _presets(penalty):
         "test_frames": TEST_FRAMES,
         "test_sequences": TEST_SEQUENCES,
     }
-    return {"paper": paper, "fast": fast}
+    best = fast | {
+        "recurrent_cell": "gru+irnn",
+        "recurrent_scale": 0.5,
+        "brightness": 0.1,
+        "sees_window": True,
+        "steps": 5_000,
+    }
+    return {"paper": paper, "fast": fast, "best": best}
 
 
 def bouncing_balls(penalty="all", preset="fast", **changes):
@@ -183,8 +202,9 @@ def bouncing_balls(penalty="all", preset="fast", **changes):
 
     Args:
         penalty: the frames that the objective looks at: `"last"` or `"all"`.
-        preset: `"paper"`, the paper's, with where each field is from in `sources`; or
-            `"fast"`, the quickest good one: a GRU that learns the ball's box.
+        preset: `"paper"`, the paper's, with where each field is from in `sources`;
+            `"fast"`, the quickest good one: a GRU that learns the ball's box; or
+            `"best"`, one that also sees where its window is, with an IRNN on top.
         **changes: fields of `BouncingBallsRecipe` with other values.
 
     Returns:

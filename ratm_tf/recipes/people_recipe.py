@@ -183,6 +183,8 @@ _PAPER = {
     ),
     "hidden_scale": From(40.0, "the authors' code, likewise"),
     "window_update": From("residual", "the authors' code; the paper has Eq. 5"),
+    "sees_window": From(False, "Eq. 1: the network sees the glimpse alone"),
+    "brightness": From(None, "Eq. 1"),
     "initial_window": From("given", "section 6.3"),
     "initial_sigma": From(1.0, "ours: sigma of a given window is half its stride"),
     "box": From("extent", "ours: the paper scores corner boxes"),

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from ratm_tf.attention import IRNNCell, RATMCell
+from ratm_tf.features import EvenBrightness
 from ratm_tf.objectives import LocalizationLoss, MeanIoU, PixelLoss, RelativeBoxLoss
 from ratm_tf.tracker import Tracker
 
@@ -29,11 +30,16 @@ class Recipe(abc.ABC):
 
     Attributes:
         preset: the table that the fields were taken from.
-        recurrent_cell: `"irnn"`, the paper's, or `"gru"`.
-        units: its hidden units.
+        recurrent_cell: `"irnn"`, the paper's; `"gru"`; or `"gru+irnn"`, a GRU whose
+            states an IRNN sees: what a rebound does to a velocity is no linear function
+            of what a GRU keeps.
+        units: hidden units, of each.
         recurrent_scale: `W_rec` of an IRNN starts as this multiple of the identity.
         glimpse_size: `(N, M)`, rows and columns.
-        window_update, initial_window, initial_sigma: see `ratm_tf.RATMCell`.
+        window_update, sees_window, initial_window, initial_sigma: see
+            `ratm_tf.RATMCell`.
+        brightness: mean to which the recurrent cell's glimpses are scaled, see
+            `ratm_tf.features.EvenBrightness`; None leaves them as they are.
         box, box_scale: see `ratm_tf.Tracker`.
         frame_size: `(H, W)` of the frames, in pixels.
         losses: by output, `"absolute"`, `"squared"`, `"pixels"`, `"localization"` or
@@ -64,8 +70,10 @@ class Recipe(abc.ABC):
     recurrent_scale: float = 1.0
     glimpse_size: tuple[int, int]
     window_update: str = "absolute"
+    sees_window: bool = False
     initial_window: str = "learned"
     initial_sigma: float = 1.0
+    brightness: float | None = None
     box: str = "extent"
     box_scale: float = 1.0
     frame_size: tuple[int, int]
@@ -115,6 +123,18 @@ class Recipe(abc.ABC):
     def choices(self):
         """What the recipe was asked for, JSON values by name."""
 
+    def oracle_iou(self, *, seed=0):
+        """How well the test sequences can be known, see `ratm_tf.datasets.oracle`.
+
+        Args:
+            seed: integer, of the sequences.
+
+        Returns:
+            Dict of the oracle's mean IoUs over `spans`, empty if there is no oracle.
+        """
+        del seed
+        return {}
+
     def as_dict(self):
         """The fields and their values, without their sources, for JSON."""
         fields = dataclasses.asdict(self)
@@ -136,19 +156,15 @@ class Recipe(abc.ABC):
         Returns:
             A `ratm_tf.Tracker` with fresh weights.
         """
-        if self.recurrent_cell == "irnn":
-            regularizer = cell.get("kernel_regularizer")
-            recurrent_cell = IRNNCell(
-                self.units, self.recurrent_scale, kernel_regularizer=regularizer
-            )
-        else:
-            recurrent_cell = keras.layers.GRUCell(self.units)
+        if self.brightness is not None:
+            features = EvenBrightness(self.brightness)
         tracker = Tracker(
             RATMCell(
                 glimpse_size=self.glimpse_size,
-                recurrent_cell=recurrent_cell,
+                recurrent_cell=self._recurrent_cell(cell.get("kernel_regularizer")),
                 features=features,
                 window_update=self.window_update,
+                sees_window=self.sees_window,
                 initial_window=self.initial_window,
                 initial_sigma=self.initial_sigma,
                 implementation=implementation,
@@ -171,6 +187,16 @@ class Recipe(abc.ABC):
         )
         tracker.build({"frames": (None, None, *self.frame_size, 1)})
         return tracker
+
+    def _recurrent_cell(self, kernel_regularizer):
+        cells = {
+            "gru": lambda: keras.layers.GRUCell(self.units),
+            "irnn": lambda: IRNNCell(
+                self.units, self.recurrent_scale, kernel_regularizer=kernel_regularizer
+            ),
+        }
+        made = [cells[name]() for name in self.recurrent_cell.split("+")]
+        return made[0] if len(made) == 1 else keras.layers.StackedRNNCells(made)
 
     def _optimizer(self):
         rate = self.learning_rate

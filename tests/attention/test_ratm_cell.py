@@ -29,6 +29,7 @@ def rolled_out(cell, frames):
     (rows, columns), batch = cell.glimpse_size, len(frames)
     hidden = np.zeros([batch, cell.units])
     raw = bias = np.tile(weights["window_bias"], [batch, 1])
+    previous = raw
     windows, glimpses = [], []
     for frame in np.moveaxis(frames, 1, 0):
         span = np.array([width - 1, height - 1])
@@ -41,8 +42,13 @@ def rolled_out(cell, frames):
             axis=-1,
         )
         glimpse = reference.glimpse(frame, window[:, None], (rows, columns))[:, 0] / 255
+        inputs = glimpse.reshape([batch, -1])
+        if cell.sees_window:
+            place, moved = raw[:, [0, 1, 4, 5]], (raw - previous)[:, [0, 1, 4, 5]]
+            inputs = np.concatenate([inputs, place, 5 * moved], axis=-1)
+        previous = raw
         hidden = np.maximum(
-            glimpse.reshape([batch, -1]) @ weights["irnn/kernel"]
+            inputs @ weights["irnn/kernel"]
             + hidden @ weights["irnn/recurrent_kernel"]
             + weights["irnn/bias"],
             0,
@@ -62,8 +68,15 @@ def rolled_out(cell, frames):
 
 @pytest.mark.parametrize("unroll", [False, True])
 @pytest.mark.parametrize("window_update", ["absolute", "residual", "relative"])
-def test_recurrence_matches_numpy(window_update, unroll, implementation):
-    cell = RATMCell(8, SIZE, window_update=window_update, implementation=implementation)
+@pytest.mark.parametrize("sees_window", [False, True])
+def test_recurrence_matches_numpy(window_update, sees_window, unroll, implementation):
+    cell = RATMCell(
+        8,
+        SIZE,
+        window_update=window_update,
+        sees_window=sees_window,
+        implementation=implementation,
+    )
     cell.build((None, 20, 24, 1))
     randomize(cell)
     rnn = keras.layers.RNN(cell, return_sequences=True, unroll=unroll)
@@ -72,6 +85,43 @@ def test_recurrence_matches_numpy(window_update, unroll, implementation):
     assert np.ptp(expected_windows, axis=1).max() > 1.0
     np.testing.assert_allclose(windows, expected_windows, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(glimpses, expected_glimpses, atol=1e-3)
+
+
+@pytest.mark.parametrize("make_cell", [None, lambda: keras.layers.GRUCell(8)])
+def test_what_it_sees_of_the_window_is_a_state(make_cell):
+    cell = RATMCell(
+        glimpse_size=SIZE, recurrent_cell=make_cell and make_cell(), sees_window=True
+    )
+    cell.build((None, 20, 24, 1))
+    randomize(cell)
+    assert cell.state_size[-3:] == [6, 6, 4]
+    whole = keras.layers.RNN(cell, return_sequences=True)(FRAMES)
+    states = cell.get_initial_state(3)
+    for start, end in ((0, 1), (1, 4), (4, 6)):
+        part, *states = keras.layers.RNN(
+            cell, return_sequences=True, return_state=True
+        )(FRAMES[:, start:end], initial_state=states)
+        np.testing.assert_allclose(part, whole[:, start:end], atol=1e-4)
+    assert np.abs(states[-1]).max() > 1e-3
+
+
+def test_it_sees_where_a_given_window_is():
+    """Frames of one colour look alike everywhere."""
+    frames = np.full([2, 3, 20, 24, 1], 100, np.uint8)
+    raw = np.float32([[-0.5, 0, 1, 1, 0.3, 0.3], [0.5, 0, 1, 1, 0.3, 0.3]])
+    moved = {}
+    for sees_window in (False, True):
+        cell = RATMCell(8, SIZE, initial_window="given", sees_window=sees_window)
+        cell.build((None, 20, 24, 1))
+        randomize(cell)
+        windows, _ = cell.split_output(
+            keras.layers.RNN(cell, return_sequences=True)(
+                frames, initial_state=cell.get_initial_state(2, raw)
+            )
+        )
+        moved[sees_window] = windows[:, -1] - windows[:, 0]
+    np.testing.assert_allclose(moved[False][0], moved[False][1], atol=1e-3)
+    assert np.abs(moved[True][0] - moved[True][1]).max() > 0.1
 
 
 def test_any_number_of_frames_through_one_function():

@@ -32,6 +32,7 @@ def test_trains_resumes_and_is_evaluated(run, tmp_path):
     )
     for name in ("corner_iou_1_32", "extent_iou_32_32"):
         assert evaluated[name] == pytest.approx(metrics[name], abs=1e-6)
+    assert evaluated["oracle_iou_32_32"] == 1.0
 
 
 def test_default_preset_grows_sequences_up_to_the_last_frame(run, tmp_path):

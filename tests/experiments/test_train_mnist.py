@@ -51,3 +51,4 @@ def test_trains_resumes_and_is_evaluated(run, digits, preset, tmp_path):
     )
     for name in ("corner_iou_1_10", "extent_iou_1_30"):
         assert evaluated[name] == pytest.approx(metrics[name], abs=1e-6)
+    assert 0.7 < evaluated["oracle_iou_1_10"] < evaluated["oracle_iou_1_30"] < 0.9

@@ -95,3 +95,11 @@ def test_sequences_grow_with_the_default_preset_and_a_last_penalty():
 
     whole = recipes.bouncing_balls("all").build().sequences(0)
     assert whole.element_spec[0]["frames"].shape == (None, 32, 20, 20, 1)
+
+
+def test_says_what_can_be_known_of_its_test_sequences():
+    recipe = recipes.bouncing_balls(test_sequences=50)
+    found = recipe.oracle_iou(seed=4)
+    assert sorted(found) == ["oracle_iou_1_32", "oracle_iou_32_32"]
+    assert found["oracle_iou_32_32"] == 1.0
+    assert 0.94 < found["oracle_iou_1_32"] < 0.98

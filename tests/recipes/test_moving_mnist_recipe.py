@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ratm_tf import recipes
+from ratm_tf.datasets.oracle import moving_mnist_oracle, oracle_iou
 from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
 
 # Section 6.2 of the paper, and what it shares with the authors' code.
@@ -117,3 +118,14 @@ def test_a_recipe_without_momentum_takes_another_step():
         )
         moved.append(np.abs(kernel.numpy() - before).max())
     assert 0 < moved[0] < moved[1] / 100
+
+
+def test_says_what_can_be_known_of_its_test_sequences():
+    recipe = recipes.moving_mnist(2, test_sequences=50)
+    found = recipe.oracle_iou(seed=4)
+    assert sorted(found) == ["oracle_iou_1_10", "oracle_iou_1_30"]
+    true, known = moving_mnist_oracle(
+        "test", num_frames=30, num_sequences=50, num_digits=2, seed=4
+    )
+    assert found == oracle_iou(true, known, recipe.spans)
+    assert 0.8 < found["oracle_iou_1_30"] < 0.9

@@ -1,5 +1,7 @@
 """How the digits of moving MNIST move."""
 
+import functools
+
 import tensorflow as tf
 import tensorflow.experimental.numpy as tnp
 
@@ -38,12 +40,38 @@ def random_walk(position, velocity, kicks, limit):
     """
     positions = [position]
     for kick in tf.unstack(kicks, axis=-2):
-        velocity = MOMENTUM * velocity + (1 - MOMENTUM) * kick
-        moved = position + velocity
-        position = _mirror(moved, limit)
-        velocity = tf.where(position == moved, velocity, -velocity)
+        position, velocity = _walk((position, velocity), kick, limit)
         positions.append(position)
     return tf.stack(positions, axis=-2)
+
+
+def foreseen_walk(position, velocity, kicks, limit):
+    """Where `random_walk` is expected, a step ahead: where it goes without a kick.
+
+    Args:
+        position: as in `random_walk`, and so are the others.
+        velocity: likewise.
+        kicks: likewise.
+        limit: likewise.
+
+    Returns:
+        Float tensor of shape [..., T, 2]: in every frame the position that follows from
+        position and velocity in the frame before; in the first one `position`.
+
+    Example:
+    >>> import tensorflow as tf
+    >>> from ratm_tf.datasets.moving_mnist.motion import foreseen_walk
+    >>> foreseen_walk(
+    ...     position=tf.constant([0.0, 9.0]),
+    ...     velocity=tf.constant([1.0, 2.0]),
+    ...     kicks=tf.constant([[1.0, 2.0]]),
+    ...     limit=tf.constant([10.0, 10.0]),
+    ... ).numpy()
+    array([[0. , 9. ],
+           [0.9, 9.2]], dtype=float32)
+    """
+    step = functools.partial(_walk, limit=limit)
+    return _foreseen(step, (position, velocity), kicks, len(kicks.shape) - 2)
 
 
 def bouncing_walk(position, drift, walk, kicks, limit, diameter):
@@ -86,22 +114,84 @@ def bouncing_walk(position, drift, walk, kicks, limit, diameter):
     """
 
     def step(balls, kick):
-        position, drift, walk = balls
-        walk = MOMENTUM * walk + (1 - MOMENTUM) * kick
-        for _ in range(2):
-            moved = position + (drift + walk) / 2
-            position = _mirror(moved, limit)
-            drift, walk = (
-                tf.where(position == moved, part, -part) for part in (drift, walk)
-            )
-            drift, walk = _collide(position, drift, walk, diameter)
-        return position, drift, walk
+        return _bounce(balls, kick, limit, diameter)
 
     time_axis = len(kicks.shape) - 3
     kicks = tnp.moveaxis(kicks, time_axis, 0)
     positions, _, _ = tf.scan(step, kicks, initializer=(position, drift, walk))
     positions = tf.concat([position[tf.newaxis], positions], axis=0)
     return tnp.moveaxis(positions, 0, time_axis)
+
+
+def foreseen_bounces(position, drift, walk, kicks, limit, diameter):
+    """Where `bouncing_walk` is expected, a step ahead: where it goes without kicks.
+
+    Args:
+        position: as in `bouncing_walk`, and so are the others.
+        drift: likewise.
+        walk: likewise.
+        kicks: likewise.
+        limit: likewise.
+        diameter: likewise.
+
+    Returns:
+        Float tensor of shape [..., T, 2, 2]: in every frame the positions that follow
+        from positions and velocities in the frame before; in the first one `position`.
+
+    Example:
+    >>> import tensorflow as tf
+    >>> from ratm_tf.datasets.moving_mnist.motion import foreseen_bounces
+    >>> foreseen_bounces(
+    ...     position=tf.constant([[10.0, 5.0], [14.0, 5.0]]),
+    ...     drift=tf.constant([[2.0, 0.0], [0.0, 0.0]]),
+    ...     walk=tf.zeros([2, 2]),
+    ...     kicks=tf.ones([1, 2, 2]),
+    ...     limit=tf.constant([20.0, 20.0]),
+    ...     diameter=3.5,
+    ... )[..., 0].numpy()
+    array([[10., 14.],
+           [11., 15.]], dtype=float32)
+    """
+    step = functools.partial(_bounce, limit=limit, diameter=diameter)
+    return _foreseen(step, (position, drift, walk), kicks, len(kicks.shape) - 3)
+
+
+def _foreseen(step, state, kicks, time_axis):
+    """The positions that `step` leads to from each state, without its kick."""
+
+    def ahead(carried, kick):
+        state, _ = carried
+        position, *_ = step(state, tf.zeros_like(kick))
+        return step(state, kick), position
+
+    position = state[0]
+    kicks = tnp.moveaxis(kicks, time_axis, 0)
+    _, positions = tf.scan(ahead, kicks, initializer=(state, position))
+    positions = tf.concat([position[tf.newaxis], positions], axis=0)
+    return tnp.moveaxis(positions, 0, time_axis)
+
+
+def _walk(state, kick, limit):
+    """A step of a digit: its position and velocity after `kick`."""
+    position, velocity = state
+    velocity = MOMENTUM * velocity + (1 - MOMENTUM) * kick
+    moved = position + velocity
+    position = _mirror(moved, limit)
+    return position, tf.where(position == moved, velocity, -velocity)
+
+
+def _bounce(state, kick, limit, diameter):
+    """A step of two balls: their positions, drift and walk after `kick`."""
+    position, drift, walk = state
+    walk = MOMENTUM * walk + (1 - MOMENTUM) * kick
+    for _ in range(2):
+        moved = position + (drift + walk) / 2
+        position = _mirror(moved, limit)
+        drift, walk = (
+            tf.where(position == moved, part, -part) for part in (drift, walk)
+        )
+        drift, walk = _collide(position, drift, walk, diameter)
+    return position, drift, walk
 
 
 def _mirror(moved, limit):

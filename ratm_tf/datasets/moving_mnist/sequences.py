@@ -1,6 +1,8 @@
 """Moving MNIST (section 6.2 of the paper), as a `tf.data` pipeline."""
 
+import collections.abc
 import functools
+import typing
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +17,12 @@ from ratm_tf.datasets.arguments import (
 from ratm_tf.datasets.bouncing_balls.simulation import draw_balls
 from ratm_tf.datasets.keys import stream
 from ratm_tf.datasets.moving_mnist import FRAME_SIZE
-from ratm_tf.datasets.moving_mnist.motion import bouncing_walk, random_walk
+from ratm_tf.datasets.moving_mnist.motion import (
+    bouncing_walk,
+    foreseen_bounces,
+    foreseen_walk,
+    random_walk,
+)
 from ratm_tf.datasets.sources.mnist import load_digits
 
 DIGIT_SIZE = 28
@@ -96,28 +103,27 @@ def moving_mnist_sequences(
     >>> next(iter(batches))["frames"].shape
     TensorShape([32, 10, 100, 100, 1])
     """
-    num_frames = integer("num_frames", num_frames, at_least=1)
     num_digits = one_of("num_digits", num_digits, tuple(_MOTIONS))
-    draw, move, smallest = _MOTIONS[num_digits]
-    height, width = height_and_width(frame_size, at_least=smallest)
+    height, width = frame_size = height_and_width(
+        frame_size, at_least=_MOTIONS[num_digits].smallest_frame
+    )
     if batch_size is not None:
         batch_size = integer("batch_size", batch_size, at_least=1)
     indices = sequence_indices(start, num_sequences)
     seed, split = integer("seed", seed), one_of("split", split, SPLITS)
-    streams = {
-        quantity: stream("moving_mnist", seed, split, num_digits, quantity)
-        for quantity in ("image", "position", "direction", "velocity", "kicks")
-    }
+    num_frames = integer("num_frames", num_frames, at_least=1)
     images, labels = map(tf.constant, load_digits(split, mnist_path, fallback=fallback))
-    limit = np.array([width - DIGIT_SIZE, height - DIGIT_SIZE], np.float32)
+    drawn, move, _ = motion(
+        split,
+        num_frames=num_frames,
+        num_digits=num_digits,
+        seed=seed,
+        frame_size=frame_size,
+        num_images=len(labels),
+    )
 
-    def drawn(index):
-        keys = {quantity: of(index) for quantity, of in streams.items()}
-        return draw(keys, num_frames, len(labels), limit)
-
-    def moved(digits, *motion):
-        path = move(*motion, limit=limit)
-        return digits, tf.reshape(path, [-1, num_frames, num_digits, 2])
+    def moved(digits, *start):
+        return digits, tf.reshape(move(*start), [-1, num_frames, num_digits, 2])
 
     def sequence(digits, path):
         corners = tf.round(path)
@@ -148,6 +154,53 @@ def moving_mnist_sequences(
     if batch_size is not None:
         dataset = dataset.batch(batch_size)
     return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def motion(split, *, num_frames, num_digits, seed, frame_size, num_images):
+    """How the sequences of `moving_mnist_sequences` move, before they are drawn.
+
+    Args:
+        split: as in `moving_mnist_sequences`, and so are the others.
+        num_frames: likewise.
+        num_digits: likewise.
+        seed: likewise.
+        frame_size: likewise.
+        num_images: how many images of digits there are.
+
+    Returns:
+        Three functions: of the index of a sequence, which returns the images of its
+        digits, int32 of shape [num_digits], and all that their paths follow from; and
+        two of that of a batch of sequences, which return float32 positions [B, T, 2],
+        or [B, T, 2, 2] of two digits: the paths, and what is foreseen of them, see
+        `ratm_tf.datasets.moving_mnist.motion`.
+
+    Example:
+    >>> from ratm_tf.datasets.moving_mnist.sequences import motion
+    >>> drawn, move, foresee = motion(
+    ...     "test", num_frames=9, num_digits=2, seed=0, frame_size=(100, 100),
+    ...     num_images=10_000,
+    ... )
+    >>> digits, *start = drawn(tf.constant(0, tf.int64))
+    >>> move(*(tf.stack([part]) for part in start)).shape
+    TensorShape([1, 9, 2, 2])
+    """
+    height, width = frame_size
+    limit = np.array([width - DIGIT_SIZE, height - DIGIT_SIZE], np.float32)
+    streams = {
+        quantity: stream("moving_mnist", seed, split, num_digits, quantity)
+        for quantity in ("image", "position", "direction", "velocity", "kicks")
+    }
+    motion = _MOTIONS[num_digits]
+
+    def drawn(index):
+        keys = {quantity: of(index) for quantity, of in streams.items()}
+        return motion.draw(keys, num_frames, num_images, limit)
+
+    return (
+        drawn,
+        functools.partial(motion.move, limit=limit),
+        functools.partial(motion.foresee, limit=limit),
+    )
 
 
 def _draw_one_digit(keys, num_frames, num_images, limit):
@@ -184,12 +237,23 @@ def _uniform(key, shape, low, high, dtype=tf.float32):
     return tf.random.stateless_uniform(shape, key, low, high, dtype, alg="philox")
 
 
-# By number of digits: what to draw, how it moves, and the smallest frame.
-_MOTIONS = {
-    1: (_draw_one_digit, random_walk, DIGIT_SIZE + int(MAX_SPEED)),
-    2: (
+class _Motion(typing.NamedTuple):
+    """How digits move: what to draw, where it takes them, and the smallest frame."""
+
+    draw: collections.abc.Callable
+    move: collections.abc.Callable
+    foresee: collections.abc.Callable
+    smallest_frame: int
+
+
+_MOTIONS = {  # by the number of digits
+    1: _Motion(
+        _draw_one_digit, random_walk, foreseen_walk, DIGIT_SIZE + int(MAX_SPEED)
+    ),
+    2: _Motion(
         _draw_two_digits,
         functools.partial(bouncing_walk, diameter=DIGIT_SIZE),
+        functools.partial(foreseen_bounces, diameter=DIGIT_SIZE),
         3 * DIGIT_SIZE,
     ),
 }
