@@ -1,5 +1,7 @@
 """Image files, decoded in a graph."""
 
+import math
+
 import tensorflow as tf
 
 from ratm_tf.colour import grey_from_rgb
@@ -87,7 +89,7 @@ def _decoded(file, channels):
 def _values(file):
     """How many values a file would become, by its header; float64.
 
-    Raises `tf.errors.InvalidArgumentError` if it is neither PNG nor JPEG.
+    They are without end if it is neither PNG nor JPEG.
     """
 
     def png():
@@ -101,5 +103,9 @@ def _values(file):
         shape = tf.image.extract_jpeg_shape(file)
         return tf.reduce_prod(tf.cast(shape, tf.float64))
 
+    def other():
+        return tf.constant(math.inf, tf.float64)
+
     is_png = tf.strings.substr(file, 0, 8) == b"\x89PNG\r\n\x1a\n"
-    return tf.cond(is_png, png, jpeg)
+    is_jpeg = tf.strings.substr(file, 0, 3) == b"\xff\xd8\xff"
+    return tf.cond(is_png, png, lambda: tf.cond(is_jpeg, jpeg, other))
