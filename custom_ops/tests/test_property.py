@@ -34,13 +34,14 @@ def run(folder, cases, *arguments):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize(
-    "cases", [200, pytest.param(20_000, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("cases", [200, pytest.param(20_000, marks=pytest.mark.slow)])
 def test_the_library_as_it_is_built(fused, tmp_path, cases):
-    tensorflow = tf.sysconfig.get_lib()
-    paths = [f"-Wl,-rpath,{path}" for path in (library.PATH.parent, tensorflow)]
-    run(tmp_path, cases, library.PATH, *tf.sysconfig.get_link_flags(), *paths)
+    run(
+        tmp_path,
+        cases,
+        *(library.PATH, "-Wl,--no-as-needed", *tf.sysconfig.get_link_flags()),
+        f"-Wl,-rpath,{tf.sysconfig.get_lib()}",
+    )
 
 
 @pytest.mark.slow
