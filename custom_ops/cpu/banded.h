@@ -34,7 +34,7 @@ struct Matrix {
 
 // Taps are summed by so many at a time, which keeps long sums accurate; and
 // products of vectors, which are added up in double.
-constexpr int64_t kChunk = 32;
+constexpr int64_t kChunk = 64;
 constexpr int64_t kProductsChunk = 256;
 
 // The vectors of a panel: as many as leave registers for the rest, where each
@@ -327,22 +327,18 @@ void Contract(const FilterBank<A>& bank, const Matrix<const A>& grad,
       // The weights sum to zero: what all products share would add rounding
       // errors and nothing else.
       const V level = inner_product(row);
-      V sum_by_mu = {}, sum_by_sigma = {};
-      const auto add_sums = [&] {
+      for (int64_t k = 1; k < taps.size();) {
+        V sum_by_mu = {}, sum_by_sigma = {};
+        const int64_t end = Min(k + kProductsChunk, taps.size());
+        for (; k < end; ++k) {
+          row += numbers.stride;
+          const V product = inner_product(row) - level;
+          sum_by_mu += weights_by_mu[k] * product;
+          sum_by_sigma += weights_by_sigma[k] * product;
+        }
         by_mu[i] += SumLanes<A>(sum_by_mu)[0];
         by_sigma[i] += SumLanes<A>(sum_by_sigma)[0];
-      };
-      for (int64_t k = 1; k < taps.size(); ++k) {
-        if (k % kProductsChunk == 0) {
-          add_sums();
-          sum_by_mu = sum_by_sigma = V{};
-        }
-        row += numbers.stride;
-        const V product = inner_product(row) - level;
-        sum_by_mu += weights_by_mu[k] * product;
-        sum_by_sigma += weights_by_sigma[k] * product;
       }
-      add_sums();
     }
   });
   scratch->top = top;

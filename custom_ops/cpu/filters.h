@@ -168,17 +168,26 @@ class FilterBank {
     Vector<A> chunk_ = {};
     double earlier_ = 0;
   };
-  static constexpr int64_t kChunkTaps = 32 * kCount;
+
+  // Calls add(k) for each vector of taps, and end_chunk() between two chunks.
+  template <typename Add, typename EndChunk>
+  static void SumTaps(int64_t size, Add add, EndChunk end_chunk) {
+    constexpr int64_t kChunkTaps = 32 * kCount;
+    for (int64_t k = 0;; end_chunk()) {
+      const int64_t end = Min(k + kChunkTaps, size);
+      for (; k < end; k += kCount) add(k);
+      if (k >= size) break;
+    }
+  }
 
   void Normalise(int64_t i) {
     typedef Vector<A> V;
     const int64_t size = rows_[i].taps.size();
     A* weight = &filters_[kWeight][rows_[i].offset];
     Total total;
-    for (int64_t k = 0; k < size; k += kCount) {
-      if (k > 0 && k % kChunkTaps == 0) total.EndChunk();
-      total.Add(Load(weight + k));
-    }
+    SumTaps(
+        size, [&](int64_t k) { total.Add(Load(weight + k)); },
+        [&] { total.EndChunk(); });
     const V normaliser = A{1} / total.Get();
     for (int64_t k = 0; k < size; k += kCount) {
       Store(weight + k, Load(weight + k) * normaliser);
@@ -192,18 +201,20 @@ class FilterBank {
     const int64_t size = rows_[i].taps.size();
     A* weight = &filters_[kWeight][rows_[i].offset];
     Total total, total_t, total_q;
-    for (int64_t k = 0; k < size; k += kCount) {
-      if (k > 0 && k % kChunkTaps == 0) {
-        total.EndChunk();
-        total_t.EndChunk();
-        total_q.EndChunk();
-      }
-      const V t = e.T(k);
-      const V w = Load(weight + k);
-      total.Add(w);
-      total_t.Add(w * t);
-      total_q.Add(w * e.q(t));
-    }
+    SumTaps(
+        size,
+        [&](int64_t k) {
+          const V t = e.T(k);
+          const V w = Load(weight + k);
+          total.Add(w);
+          total_t.Add(w * t);
+          total_q.Add(w * e.q(t));
+        },
+        [&] {
+          total.EndChunk();
+          total_t.EndChunk();
+          total_q.EndChunk();
+        });
     const V normaliser = A{1} / total.Get();
     const V mean_t = total_t.Get() * normaliser;
     const V mean_q = total_q.Get() * normaliser;

@@ -50,7 +50,7 @@ class Pixels {
   }
 
   // The numbers in each row, at least a vector of them.
-  int64_t length() const { return RoundUp(length_, copied_ ? kCount : 1); }
+  int64_t length() const { return Max<int64_t>(length_, kCount); }
 
   // Of those, the ones under the window.
   Range columns() const { return columns_; }
