@@ -160,6 +160,7 @@ _FAST = {
     "decay": "cosine",
     "clipnorm": 1.0,
     "batch_size": 32,
+    "steps": 3_000,
     # Ten teach too little of how a digit goes on.
     "train_frames": 16,
     "test_frames": TEST_FRAMES,
@@ -176,7 +177,7 @@ def _presets(digits):
     }
     return {
         "paper": _PAPER | common,
-        "fast": _FAST | common | {"steps": 3_000},
+        "fast": _FAST | common | {"darkness": {1: 1e-3, 2: 0.02}[digits]},
     }
 
 

@@ -93,7 +93,9 @@ runpy.run_path({str(EXPERIMENTS / "serve.py")!r}, run_name="__main__")
     )
     assert result.returncode == 1 and not result.stdout
     assert "Traceback" not in result.stderr
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    (line,) = [
+        line for line in result.stderr.splitlines() if line.startswith("Error: ")
+    ]
     return line
 
 
