@@ -165,8 +165,10 @@ _FAST = {
 }
 _BEST = _FAST | {
     "sees_window": True,
+    "brightness": 0.1,
     # Ten teach too little of how a digit goes on.
     "train_frames": 16,
+    "steps": 3_000,
 }
 
 
@@ -178,13 +180,13 @@ def _presets(digits):
         "initial_window": From(initial_window, f"section 6.2.{digits}: {where}"),
         "test_sequences": From(TEST_SEQUENCES[digits], f"section 6.2.{digits}"),
     }
-    return {
+    presets = {
         "paper": _PAPER | common,
         "fast": _FAST | common | {"steps": {1: 1_000, 2: 2_000}[digits]},
-        "best": _BEST
-        | common
-        | {"steps": 3_000, "brightness": {1: 0.1, 2: None}[digits]},
     }
+    if digits == 1:  # With two, it loses its target for good with some seeds.
+        presets["best"] = _BEST | common
+    return presets
 
 
 def moving_mnist(digits=1, preset="fast", **changes):
@@ -194,8 +196,8 @@ def moving_mnist(digits=1, preset="fast", **changes):
         digits: 1 or 2.
         preset: `"paper"`, the paper's, with where each field is from in `sources`;
             `"fast"`, the quickest good one: a GRU that learns the box and what to see
-            in it; or `"best"`, one that also sees where its window is, and trains three
-            times as long, on longer sequences.
+            in it; or, for one digit, `"best"`, which also sees where its window is, and
+            trains three times as long, on longer sequences.
         **changes: fields of `MovingMNISTRecipe` with other values.
 
     Returns:
