@@ -7,6 +7,8 @@ import textwrap
 
 import pytest
 
+from ratm_tf.attention import library
+
 PRELUDE = """
 import pathlib
 import tensorflow as tf
