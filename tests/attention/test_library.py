@@ -147,8 +147,8 @@ read("fused")
 images = tf.random.stateless_uniform([1, 1, 300_000, 1], (1, 2))
 window = tf.constant([[15e4, 0, 1e6, 1, 1, 1]])
 
-def used():
-    return int(pathlib.Path("/proc/self/statm").read_text().split()[0]) << 12
+def pages(field):
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[field])
 
 def large():
     return gaussian_glimpse(images, window, (1, {columns}), "fused")
@@ -160,7 +160,8 @@ def test_memory_that_ends_is_an_error(fused):
     output = run(
         LIMITED.format(columns=3000)
         + """
-resource.setrlimit(resource.RLIMIT_AS, [used() + (1 << 30)] * 2)
+limit = pages(0) * resource.getpagesize() + (1 << 30)
+resource.setrlimit(resource.RLIMIT_AS, [limit] * 2)
 for call in (large, tf.function(large)):
     try:
         call()
@@ -178,9 +179,10 @@ def test_a_large_call_leaves_little_behind(fused):
     run(
         LIMITED.format(columns=300)
         + """
-before = used()
+before = pages(1)
 large()
-assert used() - before < 100 << 20, used() - before
+left = (pages(1) - before) * resource.getpagesize()
+assert left < 50 << 20, left
 """,
         RATM_TF_PY_OPS="0",
     )
