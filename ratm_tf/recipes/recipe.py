@@ -38,9 +38,8 @@ class Recipe(abc.ABC):
         glimpse_size: `(N, M)`, rows and columns.
         window_update, sees_window, initial_window, initial_sigma: see
             `ratm_tf.RATMCell`.
-        brightness, darkness: `mean` and `darkness` of the
-            `ratm_tf.features.EvenBrightness` through which the recurrent cell sees
-            glimpses; no brightness shows them as they are.
+        brightness: mean to which the recurrent cell's glimpses are scaled, see
+            `ratm_tf.features.EvenBrightness`; None leaves them as they are.
         box, box_scale: see `ratm_tf.Tracker`.
         frame_size: `(H, W)` of the frames, in pixels.
         losses: by output, `"absolute"`, `"squared"`, `"pixels"`, `"localization"` or
@@ -75,7 +74,6 @@ class Recipe(abc.ABC):
     initial_window: str = "learned"
     initial_sigma: float = 1.0
     brightness: float | None = None
-    darkness: float = 1e-3
     box: str = "extent"
     box_scale: float = 1.0
     frame_size: tuple[int, int]
@@ -159,7 +157,7 @@ class Recipe(abc.ABC):
             A `ratm_tf.Tracker` with fresh weights.
         """
         if self.brightness is not None:
-            features = EvenBrightness(self.brightness, self.darkness)
+            features = EvenBrightness(self.brightness)
         tracker = Tracker(
             RATMCell(
                 glimpse_size=self.glimpse_size,
