@@ -129,6 +129,8 @@ def _presets(penalty):
         "recurrent_scale": From(1.0, "ours: the paper has a scaled identity"),
         "glimpse_size": From((5, 5), "section 6.1"),
         "window_update": From("absolute", "Eq. 5"),
+        "sees_window": From(False, "Eq. 1"),
+        "brightness": From(None, "section 6.1: the pixels as they are"),
         "initial_window": From(
             "learned",
             "ours: the window is drawn once, at the start, and learnt from there; the "

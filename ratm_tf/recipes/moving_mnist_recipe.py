@@ -121,6 +121,8 @@ _PAPER = {
     ),
     "glimpse_size": From((28, 28), "section 6.2"),
     "window_update": From("absolute", "Eq. 5"),
+    "sees_window": From(False, "Eq. 1"),
+    "brightness": From(None, "section 6.2: the pixels as they are"),
     "initial_sigma": From(1.0, "ours: the paper does not say"),
     "box": From("extent", "ours: the paper scores corner boxes"),
     "box_scale": From(1.0, "section 6.2"),

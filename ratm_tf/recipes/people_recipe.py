@@ -183,6 +183,8 @@ _PAPER = {
     ),
     "hidden_scale": From(40.0, "the authors' code, likewise"),
     "window_update": From("residual", "the authors' code; the paper has Eq. 5"),
+    "sees_window": From(False, "Eq. 1"),
+    "brightness": From(None, "section 6.3: the features as they are"),
     "initial_window": From("given", "section 6.3"),
     "initial_sigma": From(1.0, "ours: sigma of a given window is half its stride"),
     "box": From("extent", "ours: the paper scores corner boxes"),
