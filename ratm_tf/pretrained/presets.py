@@ -67,8 +67,9 @@ PRESETS = {
             command="train_bouncing_balls.py --penalty=last",
             follows="frames, units, glimpse, batch and the penalty on the last frame "
             "of section 6.1",
-            differs="a GRU; Adam; learns the corner box in place of a ball's pixels, on "
-            "sequences that grow from 4 frames to 32",
+            differs="a GRU; Adam; learns the corner box in place of a ball's pixels; "
+            "starts on a learnt view of the whole frame; sequences grow from 4 frames "
+            "to 32",
             data=_RENDERED,
             figures={"frame 32": 94.22, "frames 1-32": 57.68},
         ),
@@ -89,8 +90,8 @@ PRESETS = {
             "box of 80x80 pixels around it.",
             command="train_mnist.py --digits=2",
             follows="frames, units, glimpse, batch and first window of section 6.2.2",
-            differs="a GRU; Adam; learns the corner box and the digit's pixels in place "
-            "of its class",
+            differs="a GRU; Adam; learns the corner box and the digit's pixels in "
+            "place of its class",
             data=_MNIST,
             figures={"frames 1-30": 74.90, "frames 1-10": 65.88},
         ),
