@@ -36,11 +36,13 @@ RATM_HOST_DEVICE inline double Clip(double x, double low, double high) {
   return Min(Max(x, low), high);
 }
 
-RATM_HOST_DEVICE constexpr int64_t CeilDiv(int64_t a, int64_t b) {
+template <typename T, typename U>
+RATM_HOST_DEVICE constexpr auto CeilDiv(T a, U b) {
   return (a + b - 1) / b;
 }
 
-RATM_HOST_DEVICE constexpr int64_t RoundUp(int64_t a, int64_t b) {
+template <typename T, typename U>
+RATM_HOST_DEVICE constexpr auto RoundUp(T a, U b) {
   return CeilDiv(a, b) * b;
 }
 
@@ -64,21 +66,24 @@ struct Precision<double> {
 };
 
 // The pixels [begin, end), or the Gaussians.
-struct Range {
-  int64_t begin;
-  int64_t end;
+template <typename Index>
+struct RangeOf {
+  Index begin;
+  Index end;
 
-  RATM_HOST_DEVICE int64_t size() const { return end - begin; }
-  RATM_HOST_DEVICE bool contains(int64_t i) const {
+  RATM_HOST_DEVICE Index size() const { return end - begin; }
+  RATM_HOST_DEVICE bool contains(Index i) const {
     return begin <= i && i < end;
   }
-  RATM_HOST_DEVICE bool overlaps(Range other) const {
+  RATM_HOST_DEVICE bool overlaps(RangeOf other) const {
     return begin < other.end && other.begin < end;
   }
-  RATM_HOST_DEVICE Range operator&(Range other) const {
+  RATM_HOST_DEVICE RangeOf operator&(RangeOf other) const {
     return {Max(begin, other.begin), Min(end, other.end)};
   }
 };
+
+using Range = RangeOf<int64_t>;
 
 // One axis of a window.
 struct Axis {
@@ -101,14 +106,14 @@ struct Axis {
   }
 };
 
-template <typename A>
-RATM_HOST_DEVICE Axis XAxis(const GlimpseShape& shape, const A* window) {
+template <typename Shape, typename A>
+RATM_HOST_DEVICE Axis XAxis(const Shape& shape, const A* window) {
   return {window[kCenterX], window[kSigmaX], window[kStrideX], shape.columns,
           shape.width};
 }
 
-template <typename A>
-RATM_HOST_DEVICE Axis YAxis(const GlimpseShape& shape, const A* window) {
+template <typename Shape, typename A>
+RATM_HOST_DEVICE Axis YAxis(const Shape& shape, const A* window) {
   return {window[kCenterY], window[kSigmaY], window[kStrideY], shape.rows,
           shape.height};
 }
@@ -128,9 +133,10 @@ struct Taps {
   double below;    // and how many taps lie before it
   double above;    // and after it.
 
-  RATM_HOST_DEVICE Range range() const {
-    return {static_cast<int64_t>(nearest - below),
-            static_cast<int64_t>(nearest + above) + 1};
+  template <typename Index>
+  RATM_HOST_DEVICE RangeOf<Index> range() const {
+    return {static_cast<Index>(nearest - below),
+            static_cast<Index>(nearest + above) + 1};
   }
 };
 
@@ -146,6 +152,38 @@ RATM_HOST_DEVICE inline Taps FindTaps(double mu, double reach, double last) {
   const double inner = reach * (reach / outer);
   return {nearest, offset, floor(Min(offset < 0 ? inner : outer, nearest)),
           floor(Min(offset < 0 ? outer : inner, last - nearest))};
+}
+
+// The pixels that Gaussians [first, end) of an axis see, and maybe one more at
+// either end.
+template <typename Index>
+RATM_HOST_DEVICE RangeOf<Index> Support(const Axis& axis, double reach,
+                                        Index first, Index end) {
+  const double last = axis.length - 1;
+  const double a = Clip(axis.mu(axis.step(first)), 0, last);
+  const double b = Clip(axis.mu(axis.step(end - 1)), 0, last);
+  // A tap lies within sqrt(reach^2 + 1 / 4) of a mu in the image.
+  return {static_cast<Index>(Max(Min(a, b) - reach - 0.5, 0.0)),
+          static_cast<Index>(Min(Max(a, b) + reach + 0.5, last)) + 1};
+}
+
+// The Gaussians of an axis that see some of these pixels, and maybe a few more.
+template <typename Index>
+RATM_HOST_DEVICE RangeOf<Index> Seeing(const Axis& axis, double reach,
+                                       RangeOf<Index> pixels) {
+  // Those off the image see the pixels at its edge.
+  const double low = pixels.begin == 0 ? -HUGE_VAL : pixels.begin - reach - 0.5;
+  const double high =
+      pixels.end == axis.length ? HUGE_VAL : pixels.end - 1 + reach + 0.5;
+  if (axis.stride == 0) {
+    const bool all = low <= axis.center && axis.center <= high;
+    return {0, all ? static_cast<Index>(axis.size) : 0};
+  }
+  const double a = (low - axis.center) / axis.stride - axis.step(0);
+  const double b = (high - axis.center) / axis.stride - axis.step(0);
+  const double size = axis.size;
+  return {static_cast<Index>(Clip(Min(a, b) + 0.99, 0, size)),
+          static_cast<Index>(Clip(Max(a, b) + 1.01, 0, size))};
 }
 
 // The exponents of a Gaussian at the pixels near to mu. With t = a - nearest,

@@ -6,12 +6,14 @@ Paths are relative to the root of the repository.
 # The ops and the CPU functors.
 SOURCES = [
     "custom_ops/cpu/functors.cc",
+    "custom_ops/cpu/scratch.cc",
     "custom_ops/kernels.cc",
     "custom_ops/ops.cc",
 ]
 
 HEADERS = [
     "custom_ops/axis.h",
+    "custom_ops/cpu/scratch.h",
     "custom_ops/cpu/simd.h",
     "custom_ops/glimpse.h",
     "custom_ops/types.h",
@@ -63,8 +65,10 @@ CUDA_KERNEL_HEADERS = [
     "custom_ops/axis.h",
     "custom_ops/cuda/blocks.h",
     "custom_ops/cuda/filters.h",
+    "custom_ops/cuda/grad_images.h",
     "custom_ops/cuda/launch.h",
     "custom_ops/cuda/lines.h",
+    "custom_ops/cuda/tiles.h",
     "custom_ops/glimpse.h",
     "custom_ops/types.h",
 ]

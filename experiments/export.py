@@ -6,8 +6,6 @@ writes serving/digits/1, and 2 the next time, with the signatures that `ratm_tf.
 describes, and the files that configure a server.
 """
 
-import sys
-
 from absl import flags
 
 from ratm_tf.cli import program, tracker
@@ -37,17 +35,14 @@ def main(_):
     import ratm_tf
     from ratm_tf.export.configuration import write_configuration
 
-    try:
-        folder = ratm_tf.export_saved_model(
-            tracker.load_tracker(),
-            _OUTPUT.value,
-            _OPS.value,
-            _VERSION.value,
-            _DTYPE.value,
-        )
-        write_configuration(_OUTPUT.value)
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"Error: {error}")
+    folder = ratm_tf.export_saved_model(
+        tracker.load_tracker(),
+        _OUTPUT.value,
+        _OPS.value,
+        _VERSION.value,
+        _DTYPE.value,
+    )
+    write_configuration(_OUTPUT.value)
     print(folder)
 
 

@@ -10,12 +10,12 @@ the requests under way.
 
 import gc
 import signal
-import sys
 import threading
 
-from absl import app, flags, logging
+from absl import flags, logging
 
 from ratm_tf import serving
+from ratm_tf.cli import program
 
 _MODEL = flags.DEFINE_string(
     "model",
@@ -52,14 +52,6 @@ _WORKERS = flags.DEFINE_integer(
 
 def main(_):
     """Serves until it is interrupted."""
-    try:
-        serve()
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f"Error: {error}")
-
-
-def serve():
-    """Serves, and says where."""
     from ratm_tf.attention import library
 
     logging.set_verbosity(logging.INFO)
@@ -92,4 +84,4 @@ def serve():
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

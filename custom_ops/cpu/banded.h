@@ -6,11 +6,14 @@
 #ifndef RATM_TF_CUSTOM_OPS_CPU_BANDED_H_
 #define RATM_TF_CUSTOM_OPS_CPU_BANDED_H_
 
+#include <string.h>
+
 #include <cstdint>
 #include <type_traits>
 
 #include "custom_ops/axis.h"
 #include "custom_ops/cpu/filters.h"
+#include "custom_ops/cpu/scratch.h"
 #include "custom_ops/cpu/simd.h"
 #include "custom_ops/cpu/vector.h"
 
@@ -29,8 +32,10 @@ struct Matrix {
   Matrix from(int64_t j) const { return {data + j, origin, stride}; }
 };
 
-// Taps are summed by so many at a time, which keeps long sums accurate.
-constexpr int64_t kChunk = 32;
+// Taps are summed by so many at a time, which keeps long sums accurate; and
+// products of vectors, which are added up in double.
+constexpr int64_t kChunk = 64;
+constexpr int64_t kProductsChunk = 256;
 
 // The vectors of a panel: as many as leave registers for the rest, where each
 // of them has a sum, or two.
@@ -79,17 +84,16 @@ inline void ForPanels(int64_t length, F f) {
   }
 }
 
-// The panel of some rows of x as the type of the sums, in `buffer` if it is
+// The panel of some rows of x as the type of the sums, in `converted` if it is
 // not: many filters see a number, and it is converted once.
 template <int kVectors, typename T, typename A>
 Matrix<const A> Converted(const Matrix<const T>& x, Range rows,
-                          const Panel& panel, Buffer<A>* buffer) {
+                          const Panel& panel, A* converted) {
   if constexpr (std::is_same_v<T, A>) {
     return x.from(panel.begin);
   } else {
     constexpr int kCount = Lanes<A>::kCount;
     constexpr int64_t kStride = kVectors * kCount;
-    A* const converted = buffer->Resize(rows.size() * kStride);
     A* to = converted;
     const T* from = x.row(rows.begin) + panel.begin;
     for (int64_t h = rows.begin; h < rows.end; ++h) {
@@ -103,6 +107,25 @@ Matrix<const A> Converted(const Matrix<const T>& x, Range rows,
     }
     return {converted, rows.begin, kStride};
   }
+}
+
+// Memory for that.
+template <int kVectors, typename T, typename A>
+A* NewConverted(Range rows, Scratch* scratch) {
+  return std::is_same_v<T, A>
+             ? nullptr
+             : New<A>(scratch, rows.size() * kVectors * Lanes<A>::kCount);
+}
+
+// Returns a long sum and further numbers; its rounding error is in `error`.
+template <typename A>
+inline Vector<A> AddToLongSum(Vector<A> sum, Vector<A> numbers, A* error) {
+  typedef Vector<A> V;
+  const V exact = numbers - Load(error);
+  const V result = sum + exact;
+  const V lost = (result - sum) - exact;
+  Store(error, lost == lost ? lost : V{});  // Infinity stays infinity.
+  return result;
 }
 
 // Adds the rows `taps` of x, times the weights of each sum, to the sums.
@@ -140,7 +163,7 @@ template <typename Add, typename Between>
 template <int kVectors, typename A>
 void MultiplyPair(const FilterBank<A>& bank, int64_t i,
                   const Matrix<const A>& x, int64_t last,
-                  const Matrix<A>& product) {
+                  const Matrix<A>& product, A* errors) {
   typedef Vector<A> V;
   constexpr int kCount = Lanes<A>::kCount;
   constexpr auto kWeight = FilterBank<A>::kWeight;
@@ -160,10 +183,14 @@ void MultiplyPair(const FilterBank<A>& bank, int64_t i,
   const auto write = [&]() __attribute__((always_inline)) {
     const auto at = [&](int v) { return v < kVectors - 1 ? v * kCount : last; };
     if (begun) {
+      A* const errors_b = errors + kVectors * kCount;
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) {
-        sum_a[v] += Load(out_a + at(v));
-        if (pair) sum_b[v] += Load(out_b + at(v));
+        sum_a[v] =
+            AddToLongSum<A>(Load(out_a + at(v)), sum_a[v], errors + v * kCount);
+        if (!pair) continue;
+        sum_b[v] = AddToLongSum<A>(Load(out_b + at(v)), sum_b[v],
+                                   errors_b + v * kCount);
       }
     }
 #pragma GCC unroll 8
@@ -174,6 +201,7 @@ void MultiplyPair(const FilterBank<A>& bank, int64_t i,
   };
   const auto begin_anew = [&]() __attribute__((always_inline)) {
     write();
+    if (!begun) memset(errors, 0, 2 * kVectors * kCount * sizeof(A));
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) sum_a[v] = sum_b[v] = V{};
     begun = true;
@@ -201,16 +229,21 @@ void MultiplyPair(const FilterBank<A>& bank, int64_t i,
 // least a vector of them.
 template <typename T, typename A>
 void Multiply(const FilterBank<A>& bank, const Matrix<const T>& x,
-              int64_t length, const Matrix<A>& product, Buffer<A>* buffer) {
+              int64_t length, const Matrix<A>& product, Scratch* scratch) {
+  const auto top = scratch->top;
+  A* const converted =
+      NewConverted<kPanelVectors, T, A>(bank.support(), scratch);
+  A errors[2 * kPanelVectors * Lanes<A>::kCount];
   ForPanels<A, kPanelVectors>(length, [&](auto vectors, const Panel& panel) {
     constexpr int kVectors = decltype(vectors)::value;
     const Matrix<const A> numbers =
-        Converted<kVectors>(x, bank.support(), panel, buffer);
+        Converted<kVectors>(x, bank.support(), panel, converted);
     for (int64_t i = 0; i < bank.size(); i += 2) {
       MultiplyPair<kVectors>(bank, i, numbers, panel.last,
-                             product.from(panel.begin));
+                             product.from(panel.begin), errors);
     }
   });
+  scratch->top = top;
 }
 
 // product[h] = sum over i of F[i, h] x[i], for the pixels h.
@@ -257,17 +290,20 @@ void MultiplyTransposed(const FilterBank<A>& bank, Range pixels,
 template <typename T, typename A>
 void Contract(const FilterBank<A>& bank, const Matrix<const A>& grad,
               const Matrix<const T>& x, int64_t length, double* by_mu,
-              double* by_sigma, Buffer<A>* buffer) {
+              double* by_sigma, Scratch* scratch) {
   typedef Vector<A> V;
   typedef FilterBank<A> Bank;
   constexpr int kCount = Lanes<A>::kCount;
+  const auto top = scratch->top;
+  A* const converted =
+      NewConverted<kMaxPanelVectors, T, A>(bank.support(), scratch);
   ForPanels<A, kMaxPanelVectors>(length, [&](auto vectors, const Panel& panel) {
     constexpr int kVectors = decltype(vectors)::value;
     const V unshared = LaneNumbers<A>::All() >= static_cast<A>(panel.shared)
                            ? V{} + A{1}
                            : V{};
     const Matrix<const A> numbers =
-        Converted<kVectors>(x, bank.support(), panel, buffer);
+        Converted<kVectors>(x, bank.support(), panel, converted);
     for (int64_t i = 0; i < bank.size(); ++i) {
       V row_grad[kVectors];
 #pragma GCC unroll 8
@@ -291,17 +327,21 @@ void Contract(const FilterBank<A>& bank, const Matrix<const A>& grad,
       // The weights sum to zero: what all products share would add rounding
       // errors and nothing else.
       const V level = inner_product(row);
-      V sum_by_mu = {}, sum_by_sigma = {};
-      for (int64_t k = 1; k < taps.size(); ++k) {
-        row += numbers.stride;
-        const V product = inner_product(row) - level;
-        sum_by_mu += weights_by_mu[k] * product;
-        sum_by_sigma += weights_by_sigma[k] * product;
+      for (int64_t k = 1; k < taps.size();) {
+        V sum_by_mu = {}, sum_by_sigma = {};
+        const int64_t end = Min(k + kProductsChunk, taps.size());
+        for (; k < end; ++k) {
+          row += numbers.stride;
+          const V product = inner_product(row) - level;
+          sum_by_mu += weights_by_mu[k] * product;
+          sum_by_sigma += weights_by_sigma[k] * product;
+        }
+        by_mu[i] += SumLanes<A>(sum_by_mu)[0];
+        by_sigma[i] += SumLanes<A>(sum_by_sigma)[0];
       }
-      by_mu[i] += SumLanes<A>(sum_by_mu)[0];
-      by_sigma[i] += SumLanes<A>(sum_by_sigma)[0];
     }
   });
+  scratch->top = top;
 }
 
 // out[j, i] = in[i, j]. Padded rows of `out` are whole vectors, zero from

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "custom_ops/axis.h"
+#include "custom_ops/cpu/scratch.h"
 #include "custom_ops/cpu/simd.h"
 #include "custom_ops/cpu/vector.h"
 
@@ -28,13 +29,16 @@ class FilterBank {
   // The filters of a bank: the weights F, and their derivatives.
   enum Kind { kWeight, kByMu, kBySigma, kKinds };
 
-  void Build(const Axis& axis, int64_t first, int64_t size, bool derivatives) {
+  void Build(const Axis& axis, int64_t first, int64_t size, bool derivatives,
+             Scratch* scratch) {
     size_ = size;
     sigma_ = axis.sigma();
+    rows_ = New<Row>(scratch, size);
+    exponents_ = New<Exponent>(scratch, size);
     Locate(axis, first,
            derivatives ? Precision<A>::kDerivativeReach : Precision<A>::kReach);
     for (int f = 0; f < (derivatives ? kKinds : 1); ++f) {
-      filters_[f].Resize(numbers_);
+      filters_[f] = New<A>(scratch, numbers_);
     }
     // One step for all rows, then the next: a processor that looks ahead works
     // on several rows at a time.
@@ -78,37 +82,37 @@ class FilterBank {
 
   // Finds the taps of each row, and puts it in terms of the nearest pixel.
   void Locate(const Axis& axis, int64_t first, double sigmas) {
-    rows_.Resize(size_);
-    exponents_.Resize(size_);
-    const int32_t size = static_cast<int32_t>(size_);
+    constexpr int64_t kBlock = 64;
+    const Axis copy = axis;
     const double reach = sigmas * sigma_;
     const double last = axis.length - 1;
-    const double first_step = axis.step(first);
-    const Axis copy = axis;
-    double* const nearest = nearest_.Resize(size_);
-    double* const offset = offset_.Resize(size_);
-    double* const below = below_.Resize(size_);
-    double* const above = above_.Resize(size_);
-    // Compiled to vectors: without a branch or a call, from variables that the
-    // results cannot overlap, and a number that converts to double by vectors.
-    for (int32_t i = 0; i < size; ++i) {
-      const Taps taps = FindTaps(copy.mu(first_step + i), reach, last);
-      nearest[i] = taps.nearest;
-      offset[i] = taps.offset;
-      below[i] = taps.below;
-      above[i] = taps.above;
-    }
     support_ = {axis.length, 0};
     numbers_ = 0;
-    for (int64_t i = 0; i < size_; ++i) {
-      exponents_[i] = {Excess<A>(offset[i]), static_cast<A>(-below[i]),
-                       static_cast<A>(above[i] + 1)};
-      const Range taps =
-          Taps{nearest[i], offset[i], below[i], above[i]}.range();
-      rows_[i] = {taps, numbers_};
-      numbers_ += RoundUp(taps.size(), kCount);
-      support_.begin = Min(support_.begin, taps.begin);
-      support_.end = Max(support_.end, taps.end);
+    double nearest[kBlock], offset[kBlock], below[kBlock], above[kBlock];
+    for (int64_t begin = 0; begin < size_; begin += kBlock) {
+      const int32_t size = static_cast<int32_t>(Min(size_ - begin, kBlock));
+      const double first_step = copy.step(first + begin);
+      // Compiled to vectors: without a branch or a call, from variables that
+      // the results cannot overlap, and a number that converts to double by
+      // vectors.
+      for (int32_t i = 0; i < size; ++i) {
+        const Taps taps = FindTaps(copy.mu(first_step + i), reach, last);
+        nearest[i] = taps.nearest;
+        offset[i] = taps.offset;
+        below[i] = taps.below;
+        above[i] = taps.above;
+      }
+      for (int32_t i = 0; i < size; ++i) {
+        exponents_[begin + i] = {Excess<A>(offset[i]),
+                                 static_cast<A>(-below[i]),
+                                 static_cast<A>(above[i] + 1)};
+        const Range taps =
+            Taps{nearest[i], offset[i], below[i], above[i]}.range<int64_t>();
+        rows_[begin + i] = {taps, numbers_};
+        numbers_ += RoundUp(taps.size(), kCount);
+        support_.begin = Min(support_.begin, taps.begin);
+        support_.end = Max(support_.end, taps.end);
+      }
     }
   }
 
@@ -132,7 +136,7 @@ class FilterBank {
   // chain of dependent instructions.
   void Exponentiate() {
     constexpr int kVectors = 4;
-    A* weight = &filters_[kWeight][0];
+    A* weight = filters_[kWeight];
     int64_t k = 0;
     for (; k + kVectors * kCount <= numbers_; k += kVectors * kCount) {
       Vector<A> v[kVectors];
@@ -146,13 +150,45 @@ class FilterBank {
     for (; k < numbers_; k += kCount) Store(weight + k, Exp(Load(weight + k)));
   }
 
+  // A sum over the taps of a row. Long ones are cut into chunks, whose sums are
+  // summed in double.
+  class Total {
+   public:
+    void Add(Vector<A> v) { chunk_ += v; }
+    void EndChunk() {
+      earlier_ += SumLanes<A>(chunk_)[0];
+      chunk_ = Vector<A>{};
+    }
+    // In each lane.
+    Vector<A> Get() const {
+      return SumLanes<A>(chunk_) + static_cast<A>(earlier_);
+    }
+
+   private:
+    Vector<A> chunk_ = {};
+    double earlier_ = 0;
+  };
+
+  // Calls add(k) for each vector of taps, and end_chunk() between two chunks.
+  template <typename Add, typename EndChunk>
+  static void SumTaps(int64_t size, Add add, EndChunk end_chunk) {
+    constexpr int64_t kChunkTaps = 32 * kCount;
+    for (int64_t k = 0;; end_chunk()) {
+      const int64_t end = Min(k + kChunkTaps, size);
+      for (; k < end; k += kCount) add(k);
+      if (k >= size) break;
+    }
+  }
+
   void Normalise(int64_t i) {
     typedef Vector<A> V;
     const int64_t size = rows_[i].taps.size();
     A* weight = &filters_[kWeight][rows_[i].offset];
-    V total = Load(weight);
-    for (int64_t k = kCount; k < size; k += kCount) total += Load(weight + k);
-    const V normaliser = A{1} / SumLanes<A>(total);
+    Total total;
+    SumTaps(
+        size, [&](int64_t k) { total.Add(Load(weight + k)); },
+        [&] { total.EndChunk(); });
+    const V normaliser = A{1} / total.Get();
     for (int64_t k = 0; k < size; k += kCount) {
       Store(weight + k, Load(weight + k) * normaliser);
     }
@@ -164,17 +200,24 @@ class FilterBank {
     const Exponent e = exponents_[i];
     const int64_t size = rows_[i].taps.size();
     A* weight = &filters_[kWeight][rows_[i].offset];
-    V total = {}, total_t = {}, total_q = {};
-    for (int64_t k = 0; k < size; k += kCount) {
-      const V t = e.T(k);
-      const V w = Load(weight + k);
-      total += w;
-      total_t += w * t;
-      total_q += w * e.q(t);
-    }
-    const V normaliser = A{1} / SumLanes<A>(total);
-    const V mean_t = SumLanes<A>(total_t) * normaliser;
-    const V mean_q = SumLanes<A>(total_q) * normaliser;
+    Total total, total_t, total_q;
+    SumTaps(
+        size,
+        [&](int64_t k) {
+          const V t = e.T(k);
+          const V w = Load(weight + k);
+          total.Add(w);
+          total_t.Add(w * t);
+          total_q.Add(w * e.q(t));
+        },
+        [&] {
+          total.EndChunk();
+          total_t.EndChunk();
+          total_q.EndChunk();
+        });
+    const V normaliser = A{1} / total.Get();
+    const V mean_t = total_t.Get() * normaliser;
+    const V mean_q = total_q.Get() * normaliser;
     const A by_mu = static_cast<A>(1 / (sigma_ * sigma_));
     const A by_sigma = static_cast<A>(1 / (sigma_ * sigma_ * sigma_));
     A* weight_by_mu = &filters_[kByMu][rows_[i].offset];
@@ -192,10 +235,9 @@ class FilterBank {
   int64_t numbers_ = 0;
   double sigma_ = 0;
   Range support_ = {0, 0};
-  Buffer<Row> rows_;
-  Buffer<Exponent> exponents_;
-  Buffer<double> nearest_, offset_, below_, above_;  // Taps, by row.
-  Buffer<A> filters_[kKinds];  // Rows end in zeros, to whole vectors.
+  Row* rows_ = nullptr;
+  Exponent* exponents_ = nullptr;
+  A* filters_[kKinds] = {};  // Rows end in zeros, to whole vectors.
 };
 
 }  // namespace

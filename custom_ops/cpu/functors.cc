@@ -1,18 +1,24 @@
 // The CPU functors: they choose an instruction set and share the work out.
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <memory>
+#include <new>
 #include <type_traits>
-#include <vector>
 
 #include "Eigen/Core"
+#include "absl/status/status.h"
 #include "custom_ops/axis.h"
+#include "custom_ops/cpu/scratch.h"
 #include "custom_ops/cpu/simd.h"
 #include "custom_ops/glimpse.h"
 #include "custom_ops/types.h"
 #include "tensorflow/core/framework/device_base.h"
 #include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/framework/tensor.h"
+#include "tensorflow/core/framework/tensor_shape.h"
 #include "tensorflow/core/framework/types.h"
 #include "tensorflow/core/util/work_sharder.h"
 
@@ -20,6 +26,7 @@ namespace ratm {
 namespace {
 
 using CPUDevice = Eigen::ThreadPoolDevice;
+using tensorflow::OpKernelContext;
 
 // Work shorter than this is done at once: waking threads costs more.
 constexpr double kMinParallelNanoseconds = 300e3;
@@ -83,57 +90,92 @@ double WindowCost(const GlimpseShape& shape, const A* window) {
   return cost / sampled + 25 * (shape.rows + shape.columns) + 200;
 }
 
-// Calls work(begin, end) over all units. They do not know of each other, so
-// the results are the same however they are shared out.
+// A block of memory that the context allocates, or null.
+std::shared_ptr<char> Allocate(OpKernelContext* context, int64_t bytes) {
+  const auto tensor = std::make_shared<tensorflow::Tensor>();
+  const bool allocated =
+      context
+          ->allocate_temp(tensorflow::DT_UINT8,
+                          tensorflow::TensorShape({bytes}), tensor.get())
+          .ok();
+  return {tensor, allocated ? static_cast<char*>(tensor->data()) : nullptr};
+}
+
+// Calls work(begin, end, scratch) over all units. They do not know of each
+// other, so the results are the same however they are shared out.
 template <typename Work>
-void ForUnits(tensorflow::OpKernelContext* context, int64_t units,
-              double unit_cost, const Work& work) {
+void ForUnits(OpKernelContext* context, int64_t units, double unit_cost,
+              const Work& work) {
+  std::atomic<bool> exhausted = false;
+  const auto work_or_fail = [&](int64_t begin, int64_t end) {
+    try {
+      Scratch scratch([&](int64_t bytes) { return Allocate(context, bytes); });
+      work(begin, end, &scratch);
+    } catch (const std::bad_alloc&) {
+      exhausted = true;
+    }
+  };
   if (units * unit_cost < kMinParallelNanoseconds) {
-    work(0, units);
-    return;
+    work_or_fail(0, units);
+  } else {
+    const auto& threads = *context->device()->tensorflow_cpu_worker_threads();
+    tensorflow::Shard(threads.num_threads, threads.workers, units,
+                      static_cast<int64_t>(unit_cost), work_or_fail);
   }
-  const auto& threads = *context->device()->tensorflow_cpu_worker_threads();
-  tensorflow::Shard(threads.num_threads, threads.workers, units,
-                    static_cast<int64_t>(unit_cost), work);
+  OP_REQUIRES(context, !exhausted,
+              absl::ResourceExhaustedError(
+                  "there is no memory to work in: windows that see fewer "
+                  "pixels, or smaller glimpses, need less"));
 }
 
 }  // namespace
 
 template <typename T>
 struct GaussianGlimpse<CPUDevice, T> {
-  void operator()(tensorflow::OpKernelContext* context,
-                  const GlimpseShape& shape, const T* images,
-                  const ComputeType<T>* window,
+  void operator()(OpKernelContext* context, const GlimpseShape& shape,
+                  const T* images, const ComputeType<T>* window,
                   GlimpseType<T>* glimpses) const {
     const auto run = RATM_BEST(Glimpse<SimdType<T>>);
     const int64_t blocks = CeilDiv(shape.rows, kGlimpseRows);
     ForUnits(context, shape.batch * shape.count * blocks,
              WindowCost(shape, window) / blocks,
-             [&](int64_t begin, int64_t end) {
-               run(shape, Simd(images), window, Simd(glimpses), begin, end);
+             [&](int64_t begin, int64_t end, Scratch* scratch) {
+               run(shape, Simd(images), window, Simd(glimpses), begin, end,
+                   scratch);
              });
   }
 };
 
 template <typename T>
 struct GaussianGlimpseGradWindow<CPUDevice, T> {
-  void operator()(tensorflow::OpKernelContext* context,
-                  const GlimpseShape& shape, const T* images,
-                  const ComputeType<T>* window, const GlimpseType<T>* grad,
+  void operator()(OpKernelContext* context, const GlimpseShape& shape,
+                  const T* images, const ComputeType<T>* window,
+                  const GlimpseType<T>* grad,
                   ComputeType<T>* window_grad) const {
     const auto run = RATM_BEST(GradWindow<SimdType<T>>);
     const int64_t windows = shape.batch * shape.count;
     if (shape.channels == 0) {
-      std::fill_n(window_grad, windows * kWindowSize, 0);
+      for (int64_t i = 0; i < windows; ++i) {
+        std::fill_n(window_grad + i * kWindowSize, kWindowSize,
+                    IsFinite(window + i * kWindowSize) ? 0 : NAN);
+      }
       return;
     }
     const int64_t blocks = CeilDiv(shape.rows, kGlimpseRows);
-    std::vector<double> sums(windows * blocks * kWindowSize);
-    ForUnits(
-        context, windows * blocks, 2.2 * WindowCost(shape, window) / blocks,
-        [&](int64_t begin, int64_t end) {
-          run(shape, Simd(images), window, Simd(grad), sums.data(), begin, end);
-        });
+    tensorflow::Tensor memory;
+    OP_REQUIRES_OK(
+        context,
+        context->allocate_temp(
+            tensorflow::DT_DOUBLE,
+            tensorflow::TensorShape({windows, blocks, kWindowSize}), &memory));
+    double* const sums = memory.flat<double>().data();
+    ForUnits(context, windows * blocks,
+             2.2 * WindowCost(shape, window) / blocks,
+             [&](int64_t begin, int64_t end, Scratch* scratch) {
+               run(shape, Simd(images), window, Simd(grad), sums, begin, end,
+                   scratch);
+             });
+    if (!context->status().ok()) return;
     for (int64_t i = 0; i < windows; ++i) {
       for (int j = 0; j < kWindowSize; ++j) {
         double total = 0;
@@ -148,9 +190,9 @@ struct GaussianGlimpseGradWindow<CPUDevice, T> {
 
 template <typename T>
 struct GaussianGlimpseGradImages<CPUDevice, T> {
-  void operator()(tensorflow::OpKernelContext* context,
-                  const GlimpseShape& shape, const ComputeType<T>* window,
-                  const T* grad, T* images_grad) const {
+  void operator()(OpKernelContext* context, const GlimpseShape& shape,
+                  const ComputeType<T>* window, const T* grad,
+                  T* images_grad) const {
     const auto run = RATM_BEST(GradImages<SimdType<T>>);
     const int64_t tiles = CeilDiv(shape.height, kImageTileRows) *
                           CeilDiv(shape.width, ImageTilePixels(shape));
@@ -158,8 +200,9 @@ struct GaussianGlimpseGradImages<CPUDevice, T> {
     const double image_cost =
         shape.count > 0 ? shape.count * WindowCost(shape, window) : 0;
     ForUnits(context, shape.batch * tiles, (2 * image_cost + fill_cost) / tiles,
-             [&](int64_t begin, int64_t end) {
-               run(shape, window, Simd(grad), Simd(images_grad), begin, end);
+             [&](int64_t begin, int64_t end, Scratch* scratch) {
+               run(shape, window, Simd(grad), Simd(images_grad), begin, end,
+                   scratch);
              });
   }
 };

@@ -12,6 +12,7 @@
 #include "custom_ops/axis.h"
 #include "custom_ops/cpu/banded.h"
 #include "custom_ops/cpu/filters.h"
+#include "custom_ops/cpu/scratch.h"
 #include "custom_ops/cpu/vector.h"
 #include "custom_ops/types.h"
 
@@ -20,7 +21,9 @@ namespace RATM_SIMD {
 namespace {
 
 // The pixels of an image under the columns of a window, with those around them
-// that make the rows whole vectors, aligned if they can be.
+// that make the rows whole vectors, aligned with the image's rows if they can
+// be. Where they start depends on the window and the image's shape alone, as
+// the sums over a row do not have the same bits from elsewhere.
 template <typename T>
 class Pixels {
  public:
@@ -28,14 +31,14 @@ class Pixels {
   static constexpr int kCount = Lanes<A>::kCount;
 
   void Read(const GlimpseShape& shape, const T* image, Range columns,
-            Range rows) {
+            Range rows, Scratch* scratch) {
     columns_ = columns;
+    rows_ = rows;
+    channels_ = shape.channels;
     begin_ = columns.begin * shape.channels;
     size_ = columns.size() * shape.channels;
     const int64_t stride = shape.width * shape.channels;
-    const int64_t address = reinterpret_cast<uintptr_t>(image) / sizeof(T);
-    const bool aligned = address % kCount == 0 && stride % kCount == 0;
-    int64_t begin = aligned ? begin_ / kCount * kCount : begin_;
+    int64_t begin = stride % kCount == 0 ? begin_ / kCount * kCount : begin_;
     const int64_t end =
         Min(begin + RoundUp(begin_ + size_ - begin, kCount), stride);
     begin = Max(Min(begin, end - kCount), int64_t{0});
@@ -43,11 +46,11 @@ class Pixels {
     length_ = end - begin;
     image_ = {image + begin, 0, stride};
     copied_ = length_ < kCount;
-    if (copied_) Copy(rows);
+    if (copied_) Copy([](int64_t) { return true; }, scratch);
   }
 
   // The numbers in each row, at least a vector of them.
-  int64_t length() const { return length_; }
+  int64_t length() const { return Max<int64_t>(length_, kCount); }
 
   // Of those, the ones under the window.
   Range columns() const { return columns_; }
@@ -64,24 +67,38 @@ class Pixels {
     }
   }
 
- private:
-  // An image row shorter than a vector is read from a padded copy.
-  void Copy(Range rows) {
-    copy_ = {buffer_.ResizeZeroed(rows.size() * kCount), rows.begin, kCount};
-    for (int64_t h = rows.begin; h < rows.end; ++h) {
-      for (int64_t j = 0; j < length_; ++j) {
-        buffer_[(h - rows.begin) * kCount + j] = ToCompute(image_.row(h)[j]);
-      }
+  // Puts zeros where no Gaussian sees a pixel: zero times what stands there may
+  // be NaN.
+  void HideUnseen(const FilterBank<A>& columns, Scratch* scratch) {
+    bool* const seen = NewZeroed<bool>(scratch, length());
+    for (int64_t i = 0; i < columns.size(); ++i) {
+      const Range taps = columns.taps(i);
+      memset(seen + begin_ + (taps.begin - columns_.begin) * channels_, true,
+             taps.size() * channels_);
     }
-    length_ = kCount;
+    Copy([&](int64_t j) { return seen[j]; }, scratch);
+    copied_ = true;
   }
 
-  Range columns_;
-  int64_t begin_, size_, length_;
+ private:
+  // Copies the rows, up to whole vectors, with zeros where nothing is seen.
+  template <typename F>
+  void Copy(F seen, Scratch* scratch) {
+    const int64_t stride = RoundUp(length_, kCount);
+    A* to = NewZeroed<A>(scratch, rows_.size() * stride);
+    copy_ = {to, rows_.begin, stride};
+    for (int64_t h = rows_.begin; h < rows_.end; ++h, to += stride) {
+      for (int64_t j = 0; j < length_; ++j) {
+        if (seen(j)) to[j] = ToCompute(image_.row(h)[j]);
+      }
+    }
+  }
+
+  Range columns_, rows_;
+  int64_t channels_, begin_, size_, length_;
   bool copied_;
   Matrix<const T> image_;
   Matrix<const A> copy_;
-  Buffer<A> buffer_;
 };
 
 // Adds to the sums of a window what the rows of one of its banks, from `first`
@@ -98,6 +115,12 @@ void AddAxis(const double* by_mu, const double* by_sigma, const Axis& axis,
   if (!axis.sigma_is_floor()) *sigma += all_by_sigma;
 }
 
+bool AreFinite(const double* numbers, int64_t size) {
+  double product = 0;
+  for (int64_t i = 0; i < size; ++i) product *= numbers[i];
+  return product == 0;
+}
+
 // Some rows of one glimpse on their way through both passes. After each pass
 // the numbers are transposed: `across` matrices have those of all the glimpse
 // rows side by side, for each channel of a column. So the X pass is the same
@@ -107,13 +130,7 @@ class Passes {
  public:
   typedef ComputeType<T> A;
 
-  // The scratch memory of this thread. It outlives a call, as small glimpses
-  // are read in less time than its allocation takes.
-  static Passes& OfThread() {
-    static thread_local Passes passes;
-    passes.index_ = -1;
-    return passes;
-  }
+  explicit Passes(Scratch* scratch) : scratch_(scratch), top_(scratch->top) {}
 
   // The Y pass, for rows [first, first + size) of the glimpse of a window.
   void Read(const GlimpseShape& shape, const T* images, const A* windows,
@@ -123,56 +140,63 @@ class Passes {
     lanes_ = RoundUp(size, Lanes<A>::kCount);
     x_ = XAxis(shape, windows + index * kWindowSize);
     y_ = YAxis(shape, windows + index * kWindowSize);
-    if (index != index_) columns_.Build(x_, 0, shape.columns, derivatives);
-    index_ = index;
-    rows_.Build(y_, first, size, derivatives);
+    if (index != index_) {
+      scratch_->top = top_;
+      columns_.Build(x_, 0, shape.columns, derivatives, scratch_);
+      index_ = index;
+      columns_top_ = scratch_->top;
+    }
+    scratch_->top = columns_top_;
+    rows_.Build(y_, first, size, derivatives, scratch_);
     const int64_t image_size = shape.height * shape.width * shape.channels;
     pixels_.Read(shape, images + index / shape.count * image_size,
-                 columns_.support(), rows_.support());
+                 columns_.support(), rows_.support(), scratch_);
     line_stride_ = RoundUp(pixels_.length(), Lanes<A>::kCount);
-    A* lines = lines_.Resize(size * line_stride_);
+    lines_ = New<A>(scratch_, size * line_stride_);
     pixels_.Visit([&](const auto& image) {
       Multiply(rows_, image, pixels_.length(),
-               Matrix<A>{lines, 0, line_stride_}, &converted_);
+               Matrix<A>{lines_, 0, line_stride_}, scratch_);
     });
-    A* across = lines_across_.Resize(pixels_.size() * lanes_);
-    Transpose<true>(lines + pixels_.begin(), line_stride_, size, pixels_.size(),
-                    across, lanes_);
+    lines_across_ = New<A>(scratch_, pixels_.size() * lanes_);
+    Transpose<true>(lines_ + pixels_.begin(), line_stride_, size,
+                    pixels_.size(), lines_across_, lanes_);
   }
 
   // The X pass, whose result is the glimpse.
   void WriteGlimpse(GlimpseType<T>* glimpse) {
     const int64_t row_size = shape_.columns * shape_.channels;
-    A* across = glimpse_across_.Resize(row_size * lanes_);
+    A* across = New<A>(scratch_, row_size * lanes_);
     Multiply(columns_, LinesAcross(), column_stride(),
-             Matrix<A>{across, 0, column_stride()}, &converted_);
+             Matrix<A>{across, 0, column_stride()}, scratch_);
     Transpose<false>(across, lanes_, row_size, rows_.size(), glimpse, row_size);
   }
 
   // Adds the gradient with respect to the window, given that of the glimpse.
   void AddWindowGrad(const GlimpseType<T>* grad, double* sum) {
     const int64_t row_size = shape_.columns * shape_.channels;
-    A* across = glimpse_across_.Resize(row_size * lanes_);
+    A* across = New<A>(scratch_, row_size * lanes_);
     Transpose<true>(grad, row_size, rows_.size(), row_size, across, lanes_);
     const Matrix<const A> grad_across = {across, 0, column_stride()};
 
     // The derivatives of F_X, against grad and the lines.
-    double* by_mu = by_mu_.ResizeZeroed(Max(rows_.size(), columns_.size()));
-    double* by_sigma =
-        by_sigma_.ResizeZeroed(Max(rows_.size(), columns_.size()));
+    double* by_mu = NewZeroed<double>(scratch_, columns_.size());
+    double* by_sigma = NewZeroed<double>(scratch_, columns_.size());
     Contract(columns_, grad_across, LinesAcross(), column_stride(), by_mu,
-             by_sigma, &converted_);
+             by_sigma, scratch_);
     AddAxis(by_mu, by_sigma, x_, 0, columns_.size(), &sum[kCenterX],
             &sum[kSigmaX], &sum[kStrideX]);
 
     // The derivatives of F_Y, against the gradient of the lines and the image.
-    by_mu_.ResizeZeroed(rows_.size());
-    by_sigma_.ResizeZeroed(rows_.size());
     const A* grad_lines = GradLines(grad_across);
-    pixels_.Visit([&](const auto& image) {
-      Contract(rows_, Matrix<const A>{grad_lines, 0, line_stride_}, image,
-               pixels_.length(), by_mu, by_sigma, &converted_);
-    });
+    by_mu = NewZeroed<double>(scratch_, rows_.size());
+    by_sigma = NewZeroed<double>(scratch_, rows_.size());
+    ContractRows(grad_lines, by_mu, by_sigma);
+    if (!AreFinite(by_mu, rows_.size()) || !AreFinite(by_sigma, rows_.size())) {
+      pixels_.HideUnseen(columns_, scratch_);
+      memset(by_mu, 0, rows_.size() * sizeof(double));
+      memset(by_sigma, 0, rows_.size() * sizeof(double));
+      ContractRows(grad_lines, by_mu, by_sigma);
+    }
     AddAxis(by_mu, by_sigma, y_, first_, rows_.size(), &sum[kCenterY],
             &sum[kSigmaY], &sum[kStrideY]);
   }
@@ -182,32 +206,40 @@ class Passes {
   int64_t column_stride() const { return shape_.channels * lanes_; }
 
   Matrix<const A> LinesAcross() const {
-    return {&lines_across_[0], pixels_.columns().begin, column_stride()};
+    return {lines_across_, pixels_.columns().begin, column_stride()};
   }
 
-  // The gradient with respect to the lines.
+  // The gradient with respect to the lines, in their place.
   const A* GradLines(const Matrix<const A>& grad_across) {
-    A* across = grad_lines_across_.Resize(pixels_.size() * lanes_);
+    A* across = New<A>(scratch_, pixels_.size() * lanes_);
     MultiplyTransposed(
         columns_, pixels_.columns(), grad_across, column_stride(),
         Matrix<A>{across, pixels_.columns().begin, column_stride()});
-    A* lines = lines_.ResizeZeroed(rows_.size() * line_stride_);
+    memset(lines_, 0, rows_.size() * line_stride_ * sizeof(A));
     Transpose<false>(across, lanes_, pixels_.size(), rows_.size(),
-                     lines + pixels_.begin(), line_stride_);
-    return lines;
+                     lines_ + pixels_.begin(), line_stride_);
+    return lines_;
   }
 
+  void ContractRows(const A* grad_lines, double* by_mu, double* by_sigma) {
+    pixels_.Visit([&](const auto& image) {
+      Contract(rows_, Matrix<const A>{grad_lines, 0, line_stride_}, image,
+               pixels_.length(), by_mu, by_sigma, scratch_);
+    });
+  }
+
+  Scratch* const scratch_;
+  const Scratch::Top top_;
+  Scratch::Top columns_top_;  // Above the bank of the columns.
   GlimpseShape shape_;
-  int64_t index_;
+  int64_t index_ = -1;
   int64_t first_;
   int64_t lanes_;  // The glimpse rows, padded to whole vectors.
   int64_t line_stride_;
   Axis x_, y_;
   FilterBank<A> columns_, rows_;
   Pixels<T> pixels_;
-  Buffer<A> converted_;
-  Buffer<A> lines_, lines_across_, glimpse_across_, grad_lines_across_;
-  Buffer<double> by_mu_, by_sigma_;
+  A *lines_, *lines_across_;
 };
 
 }  // namespace
@@ -215,10 +247,10 @@ class Passes {
 template <typename T>
 void Glimpse(const GlimpseShape& shape, const T* images,
              const ComputeType<T>* window, GlimpseType<T>* glimpses,
-             int64_t begin, int64_t end) {
+             int64_t begin, int64_t end, Scratch* scratch) {
   const int64_t blocks = CeilDiv(shape.rows, kGlimpseRows);
   const int64_t row_size = shape.columns * shape.channels;
-  Passes<T>& passes = Passes<T>::OfThread();
+  Passes<T> passes(scratch);
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t index = unit / blocks;
     const int64_t first = unit % blocks * kGlimpseRows;
@@ -239,10 +271,10 @@ void Glimpse(const GlimpseShape& shape, const T* images,
 template <typename T>
 void GradWindow(const GlimpseShape& shape, const T* images,
                 const ComputeType<T>* window, const GlimpseType<T>* grad,
-                double* sums, int64_t begin, int64_t end) {
+                double* sums, int64_t begin, int64_t end, Scratch* scratch) {
   const int64_t blocks = CeilDiv(shape.rows, kGlimpseRows);
   const int64_t row_size = shape.columns * shape.channels;
-  Passes<T>& passes = Passes<T>::OfThread();
+  Passes<T> passes(scratch);
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t index = unit / blocks;
     const int64_t first = unit % blocks * kGlimpseRows;
@@ -258,7 +290,8 @@ void GradWindow(const GlimpseShape& shape, const T* images,
 
 template <typename T>
 void GradImages(const GlimpseShape& shape, const ComputeType<T>* window,
-                const T* grad, T* images_grad, int64_t begin, int64_t end) {
+                const T* grad, T* images_grad, int64_t begin, int64_t end,
+                Scratch* scratch) {
   typedef ComputeType<T> A;
   typedef FilterBank<A> Bank;
   constexpr int kCount = Lanes<A>::kCount;
@@ -269,13 +302,13 @@ void GradImages(const GlimpseShape& shape, const ComputeType<T>* window,
   const int64_t channels = shape.channels;
   const int64_t glimpse_size = shape.rows * shape.columns * channels;
   const int64_t lanes = RoundUp(shape.rows, kCount);
-  Buffer<A> grad_across, lines_grad_across, lines_grad, weights;
-  Buffer<const A*> sources;
-  Bank* const columns = new Bank[shape.count];
-  Bank* const rows = new Bank[shape.count];
-  weights.Resize(shape.count * shape.rows);
-  sources.Resize(shape.count * shape.rows);
-  grad_across.Resize(shape.columns * channels * lanes);
+  Bank* const columns = New<Bank>(scratch, shape.count);
+  Bank* const rows = New<Bank>(scratch, shape.count);
+  A* const weights = New<A>(scratch, shape.count * shape.rows);
+  const A** const sources = New<const A*>(scratch, shape.count * shape.rows);
+  A* const grad_across = New<A>(scratch, shape.columns * channels * lanes);
+  const Scratch::Top top = scratch->top;
+  Scratch::Top banks_top = top;
   int64_t current = -1;
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t b = unit / (tiles_x * tiles_y);
@@ -290,14 +323,17 @@ void GradImages(const GlimpseShape& shape, const ComputeType<T>* window,
              rows[k].support().overlaps(tile_y);
     };
     if (b != current) {
+      scratch->top = top;
       for (int64_t k = 0; k < shape.count; ++k) {
         const A* w = windows + k * kWindowSize;
         if (!IsFinite(w)) continue;
-        columns[k].Build(XAxis(shape, w), 0, shape.columns, false);
-        rows[k].Build(YAxis(shape, w), 0, shape.rows, false);
+        columns[k].Build(XAxis(shape, w), 0, shape.columns, false, scratch);
+        rows[k].Build(YAxis(shape, w), 0, shape.rows, false, scratch);
       }
       current = b;
+      banks_top = scratch->top;
     }
+    scratch->top = banks_top;
 
     // The pixels of the tile that any window sees, and the gradients of the
     // lines of all windows there.
@@ -313,7 +349,8 @@ void GradImages(const GlimpseShape& shape, const ComputeType<T>* window,
     const int64_t line_stride =
         RoundUp(RoundUp(pixels.size(), kCount) * channels, kVectors * kCount);
     const int64_t lines_size = shape.rows * line_stride;
-    A* lines = lines_grad.ResizeZeroed(shape.count * lines_size);
+    A* lines = NewZeroed<A>(scratch, shape.count * lines_size);
+    A* lines_across = New<A>(scratch, length * lanes);
     for (int64_t k = 0; k < shape.count; ++k) {
       if (!seen(k)) continue;
       int64_t first = shape.rows, last = 0;
@@ -326,14 +363,12 @@ void GradImages(const GlimpseShape& shape, const ComputeType<T>* window,
       Transpose<true>(grad + (b * shape.count + k) * glimpse_size +
                           first * shape.columns * channels,
                       shape.columns * channels, last - first,
-                      shape.columns * channels, &grad_across[0], lanes);
-      lines_grad_across.Resize(length * lanes);
+                      shape.columns * channels, grad_across, lanes);
       MultiplyTransposed(
-          columns[k], pixels,
-          Matrix<const A>{&grad_across[0], 0, channels * lanes},
+          columns[k], pixels, Matrix<const A>{grad_across, 0, channels * lanes},
           channels * lanes,
-          Matrix<A>{&lines_grad_across[0], pixels.begin, channels * lanes});
-      Transpose<false>(&lines_grad_across[0], lanes, length, last - first,
+          Matrix<A>{lines_across, pixels.begin, channels * lanes});
+      Transpose<false>(lines_across, lanes, length, last - first,
                        lines + k * lines_size + first * line_stride,
                        line_stride);
     }
@@ -378,21 +413,19 @@ void GradImages(const GlimpseShape& shape, const ComputeType<T>* window,
       memset(static_cast<void*>(out), 0, (tile_end - out) * sizeof(T));
     }
   }
-  delete[] columns;
-  delete[] rows;
 }
 
 #define RATM_INSTANTIATE(_, T, ...)                                         \
   template void Glimpse<T>(const GlimpseShape&, const T*,                   \
                            const ComputeType<T>*, GlimpseType<T>*, int64_t, \
-                           int64_t);                                        \
+                           int64_t, Scratch*);                              \
   template void GradWindow<T>(const GlimpseShape&, const T*,                \
                               const ComputeType<T>*, const GlimpseType<T>*, \
-                              double*, int64_t, int64_t);
+                              double*, int64_t, int64_t, Scratch*);
 #define RATM_INSTANTIATE_FLOATING(_, T, ...)                              \
   RATM_INSTANTIATE(_, T)                                                  \
   template void GradImages<T>(const GlimpseShape&, const ComputeType<T>*, \
-                              const T*, T*, int64_t, int64_t);
+                              const T*, T*, int64_t, int64_t, Scratch*);
 RATM_TYPES(RATM_INSTANTIATE, RATM_INSTANTIATE_FLOATING)
 
 }  // namespace RATM_SIMD

@@ -2,7 +2,8 @@
 // set, each in a namespace of its own, and the functors choose at run time.
 //
 // Work is cut into units that do not depend on the number of threads; a call
-// does the units [begin, end).
+// does the units [begin, end). It throws std::bad_alloc where there is no
+// memory.
 
 #ifndef RATM_TF_CUSTOM_OPS_CPU_SIMD_H_
 #define RATM_TF_CUSTOM_OPS_CPU_SIMD_H_
@@ -10,6 +11,7 @@
 #include <cstdint>
 
 #include "custom_ops/axis.h"
+#include "custom_ops/cpu/scratch.h"
 #include "custom_ops/glimpse.h"
 
 namespace ratm {
@@ -36,20 +38,21 @@ inline int64_t ImageTilePixels(const GlimpseShape& shape) {
 }
 }  // namespace
 
-#define RATM_DECLARE_SIMD(NAMESPACE)                                          \
-  namespace NAMESPACE {                                                       \
-  template <typename T>                                                       \
-  void Glimpse(const GlimpseShape& shape, const T* images,                    \
-               const ComputeType<T>* window, GlimpseType<T>* glimpses,        \
-               int64_t begin, int64_t end);                                   \
-  /* Writes kWindowSize sums for each unit; their total is the gradient. */   \
-  template <typename T>                                                       \
-  void GradWindow(const GlimpseShape& shape, const T* images,                 \
-                  const ComputeType<T>* window, const GlimpseType<T>* grad,   \
-                  double* sums, int64_t begin, int64_t end);                  \
-  template <typename T>                                                       \
-  void GradImages(const GlimpseShape& shape, const ComputeType<T>* window,    \
-                  const T* grad, T* images_grad, int64_t begin, int64_t end); \
+#define RATM_DECLARE_SIMD(NAMESPACE)                                           \
+  namespace NAMESPACE {                                                        \
+  template <typename T>                                                        \
+  void Glimpse(const GlimpseShape& shape, const T* images,                     \
+               const ComputeType<T>* window, GlimpseType<T>* glimpses,         \
+               int64_t begin, int64_t end, Scratch* scratch);                  \
+  /* Writes kWindowSize sums for each unit; their total is the gradient. */    \
+  template <typename T>                                                        \
+  void GradWindow(const GlimpseShape& shape, const T* images,                  \
+                  const ComputeType<T>* window, const GlimpseType<T>* grad,    \
+                  double* sums, int64_t begin, int64_t end, Scratch* scratch); \
+  template <typename T>                                                        \
+  void GradImages(const GlimpseShape& shape, const ComputeType<T>* window,     \
+                  const T* grad, T* images_grad, int64_t begin, int64_t end,   \
+                  Scratch* scratch);                                           \
   }
 
 RATM_DECLARE_SIMD(generic)

@@ -13,7 +13,6 @@
 #endif
 
 #include <cstdint>
-#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -351,41 +350,6 @@ inline void TransposeSquare(Vector<A> (&v)[Lanes<A>::kCount]) {
     for (int i = 0; i < kCount; ++i) v[i] = dealt[i];
   }
 }
-
-// Memory that grows to the largest size asked for, and keeps no contents.
-template <typename A>
-class Buffer {
- public:
-  Buffer() = default;
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { Free(); }
-
-  A* Resize(int64_t size) {
-    if (size > capacity_) {
-      Free();
-      data_ = static_cast<A*>(
-          ::operator new(size * sizeof(A), std::align_val_t{kVectorBytes}));
-      capacity_ = size;
-    }
-    return data_;
-  }
-
-  A* ResizeZeroed(int64_t size) {
-    Resize(size);
-    if (size > 0) memset(static_cast<void*>(data_), 0, size * sizeof(A));
-    return data_;
-  }
-
-  A& operator[](int64_t i) { return data_[i]; }
-  const A& operator[](int64_t i) const { return data_[i]; }
-
- private:
-  void Free() { ::operator delete(data_, std::align_val_t{kVectorBytes}); }
-
-  A* data_ = nullptr;
-  int64_t capacity_ = 0;
-};
 
 }  // namespace
 }  // namespace RATM_SIMD

@@ -1,7 +1,6 @@
-// Banks of Gaussian filters as a block of threads builds them, with only the
-// taps that matter.
-//
-// Plain C++, so that it also runs, and is tested, where there is no GPU.
+// Gaussian filters as a block of threads builds them, with only the taps that
+// matter. It is plain C++, so that it also runs, and is tested, where there is
+// no GPU.
 
 #ifndef RATM_TF_CUSTOM_OPS_CUDA_FILTERS_H_
 #define RATM_TF_CUSTOM_OPS_CUDA_FILTERS_H_
@@ -14,14 +13,23 @@
 
 #if defined(__CUDACC__)
 #define RATM_DEVICE __device__
+#define RATM_PRAGMA(X) _Pragma(#X)
+#define RATM_UNROLL(N) RATM_PRAGMA(unroll N)
 #else
 #define RATM_DEVICE
+#define RATM_UNROLL(N)
 #endif
 
 namespace ratm {
 namespace blocks {
 
-constexpr int kThreads = 128;
+// Pixels and Gaussians. No axis has more than kMaxSide of them.
+using Range = RangeOf<int>;
+
+constexpr int kThreads = 256;
+constexpr int kWarp = 32;
+constexpr int kWarps = kThreads / kWarp;
+constexpr double kLog2E = 1.4426950408889634;
 // The threads that sum up one filter.
 constexpr int kLanes = 4;
 
@@ -29,7 +37,7 @@ constexpr int kLanes = 4;
 template <typename A>
 struct Filter : Excess<A> {
   Range taps;
-  int64_t nearest;  // The pixel nearest to mu.
+  int nearest;  // The pixel nearest to mu.
   A scale;
   A normaliser;
   A mean_t;
@@ -37,44 +45,39 @@ struct Filter : Excess<A> {
   A by_mu;
   A by_sigma;
 
-  RATM_DEVICE A t(int64_t a) const { return static_cast<A>(a - nearest); }
-  RATM_DEVICE A Exponential(A q) const { return exp(q * scale); }
-  RATM_DEVICE A Weight(A t) const {
-    return Exponential(this->q(t)) * normaliser;
+  // Finds the taps, and puts the filter in terms of the pixel nearest to mu.
+  RATM_DEVICE void Locate(const Axis& axis, double sigmas, int i) {
+    const double sigma = axis.sigma();
+    const Taps found =
+        FindTaps(axis.mu(axis.step(i)), sigmas * sigma, axis.length - 1);
+    static_cast<Excess<A>&>(*this) = Excess<A>(found.offset);
+    taps = found.template range<int>();
+    nearest = static_cast<int>(found.nearest);
+    by_mu = 1 / (static_cast<A>(sigma) * static_cast<A>(sigma));
+    by_sigma = by_mu / static_cast<A>(sigma);
+    scale = static_cast<A>(-0.5 * kLog2E) * by_mu;
+  }
+
+  RATM_DEVICE A t(int a) const { return static_cast<A>(a - nearest); }
+
+  // Before it is normalised.
+  RATM_DEVICE A Exponential(A q) const { return exp2(q * scale); }
+
+  // Writes the weight of a pixel and, of three filters, its derivatives by mu
+  // and sigma. A pixel that is not among the taps weighs nothing.
+  template <int kFilters>
+  RATM_DEVICE void Weigh(int a, A (&weights)[kFilters]) const {
+    for (int f = 0; f < kFilters; ++f) weights[f] = 0;
+    if (!taps.contains(a)) return;
+    const A t = this->t(a);
+    const A q = this->q(t);
+    weights[0] = Exponential(q) * normaliser;
+    if constexpr (kFilters == 3) {
+      weights[1] = weights[0] * (t - mean_t) * by_mu;
+      weights[2] = weights[0] * (q - mean_q) * by_sigma;
+    }
   }
 };
-
-// The weight of a tap, and its derivatives by mu and sigma.
-template <typename A>
-struct Weights {
-  A weight;
-  A by_mu;
-  A by_sigma;
-
-  RATM_DEVICE Weights(const Filter<A>& filter, A t) {
-    const A q = filter.q(t);
-    weight = filter.Exponential(q) * filter.normaliser;
-    by_mu = weight * (t - filter.mean_t) * filter.by_mu;
-    by_sigma = weight * (q - filter.mean_q) * filter.by_sigma;
-  }
-};
-
-// Finds the taps, and puts the filter in terms of the pixel nearest to mu.
-template <typename A>
-RATM_DEVICE Filter<A> Locate(const Axis& axis, int64_t i) {
-  const double sigma = axis.sigma();
-  const Taps taps =
-      FindTaps(axis.mu(axis.step(i)), Precision<A>::kDerivativeReach * sigma,
-               axis.length - 1);
-  Filter<A> filter;
-  static_cast<Excess<A>&>(filter) = Excess<A>(taps.offset);
-  filter.taps = taps.range();
-  filter.nearest = static_cast<int64_t>(taps.nearest);
-  filter.scale = static_cast<A>(-0.5 / (sigma * sigma));
-  filter.by_mu = static_cast<A>(1 / (sigma * sigma));
-  filter.by_sigma = static_cast<A>(1 / (sigma * sigma * sigma));
-  return filter;
-}
 
 // Partial sums over the taps of a filter: of the exponentials and, for the
 // derivatives, of their products with t and q. In double, as what rounding
@@ -82,20 +85,16 @@ RATM_DEVICE Filter<A> Locate(const Axis& axis, int64_t i) {
 template <int kMoments>
 using Moments = double[kLanes][kMoments];
 
-// Fills filters[0, size), filter i being what locate(i) finds, normalised.
-template <int kMoments, typename Block, typename A, typename F>
-RATM_DEVICE void BuildFilters(const Block& block, int64_t size, F locate,
-                              Filter<A>* filters, Moments<kMoments>* moments) {
+// Normalises the filters [0, size), which are located.
+template <int kMoments, typename Block, typename A>
+RATM_DEVICE void Normalise(const Block& block, int size, Filter<A>* filters,
+                           Moments<kMoments>* moments) {
   block.Phase([&](int thread) {
-    for (int64_t i = thread; i < size; i += kThreads) filters[i] = locate(i);
-  });
-  block.Phase([&](int thread) {
-    for (int64_t item = thread; item < size * kLanes; item += kThreads) {
+    for (int item = thread; item < size * kLanes; item += kThreads) {
       const Filter<A>& filter = filters[item / kLanes];
-      const int64_t lane = item % kLanes;
+      const int lane = item % kLanes;
       double sums[kMoments] = {};
-      for (int64_t a = filter.taps.begin + lane; a < filter.taps.end;
-           a += kLanes) {
+      for (int a = filter.taps.begin + lane; a < filter.taps.end; a += kLanes) {
         const A t = filter.t(a);
         const A q = filter.q(t);
         const double weight = filter.Exponential(q);
@@ -111,7 +110,7 @@ RATM_DEVICE void BuildFilters(const Block& block, int64_t size, F locate,
     }
   });
   block.Phase([&](int thread) {
-    for (int64_t i = thread; i < size; i += kThreads) {
+    for (int i = thread; i < size; i += kThreads) {
       double sums[kMoments] = {};
       for (int lane = 0; lane < kLanes; ++lane) {
         for (int j = 0; j < kMoments; ++j) sums[j] += moments[i][lane][j];
@@ -130,10 +129,10 @@ RATM_DEVICE void BuildFilters(const Block& block, int64_t size, F locate,
 template <typename A>
 struct Bank {
   const Filter<A>* filters;
-  int64_t size;
+  int size;
   bool reversed;
 
-  RATM_DEVICE Range taps(int64_t place) const {
+  RATM_DEVICE Range taps(int place) const {
     return filters[reversed ? size - 1 - place : place].taps;
   }
 
@@ -141,45 +140,33 @@ struct Bank {
     return {taps(0).begin, taps(size - 1).end};
   }
 
-  // The next pixels from `begin` on that filters see, at most max_size of them
-  // and, if there are more, up to a gap wider than max_gap; none at the end.
-  RATM_DEVICE Range NextRun(int64_t begin, int64_t max_size,
-                            int64_t max_gap) const {
-    const Range rest = {Max(begin, support().begin), support().end};
-    if (rest.size() <= max_size) return rest;
-    Range run = {0, 0};
-    for (int64_t place = 0; place < size; ++place) {
-      const Range seen = taps(place);
-      if (seen.end <= begin) continue;
-      if (run.size() == 0) {
-        run = {Max(seen.begin, begin), seen.end};
-      } else if (seen.begin - run.end > max_gap) {
-        break;
-      }
-      run.end = Max(run.end, seen.end);
-    }
-    run.end = Min(run.end, run.begin + max_size);
-    return run;
+  // The pixels that filters [begin, end) see, and what lies between.
+  RATM_DEVICE Range support(int begin, int end) const {
+    const Range a = filters[begin].taps, b = filters[end - 1].taps;
+    return {Min(a.begin, b.begin), Max(a.end, b.end)};
   }
 
   // The filters whose taps overlap these pixels.
   RATM_DEVICE Range Seeing(Range pixels) const {
-    const int64_t begin =
-        FirstPlace([&](Range seen) { return seen.end > pixels.begin; });
-    const int64_t end =
-        Max(begin,
-            FirstPlace([&](Range seen) { return seen.begin >= pixels.end; }));
+    const int begin = FirstAfter(pixels.begin);
+    int end = begin;
+    for (int past = size; end < past;) {
+      const int middle = (end + past) / 2;
+      if (taps(middle).begin < pixels.end) {
+        end = middle + 1;
+      } else {
+        past = middle;
+      }
+    }
     return reversed ? Range{size - end, size - begin} : Range{begin, end};
   }
 
- private:
-  // The first place where a condition that stays true holds.
-  template <typename F>
-  RATM_DEVICE int64_t FirstPlace(F holds) const {
-    int64_t begin = 0, end = size;
-    while (begin < end) {
-      const int64_t middle = (begin + end) / 2;
-      if (holds(taps(middle))) {
+  // The first place whose taps end after a pixel, or `size`.
+  RATM_DEVICE int FirstAfter(int pixel) const {
+    int begin = 0;
+    for (int end = size; begin < end;) {
+      const int middle = (begin + end) / 2;
+      if (taps(middle).end > pixel) {
         end = middle;
       } else {
         begin = middle + 1;

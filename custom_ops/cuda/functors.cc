@@ -7,7 +7,6 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
-#include <type_traits>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -29,25 +28,27 @@ using tensorflow::Tensor;
 using GPUDevice = Eigen::GpuDevice;
 
 // Numbers as the kernels have them.
-#define RATM_CAST(T, CPU, CUDA)                           \
-  CUDA* Cuda(T* x) { return reinterpret_cast<CUDA*>(x); } \
+#define RATM_CAST(T, CPU, CUDA)                                            \
+  [[maybe_unused]] CUDA* Cuda(T* x) { return reinterpret_cast<CUDA*>(x); } \
   const CUDA* Cuda(const T* x) { return reinterpret_cast<const CUDA*>(x); }
 RATM_TYPES(RATM_CAST, RATM_CAST)
 
-template <typename T>
-using CudaType =
-    std::remove_pointer_t<decltype(Cuda(static_cast<T*>(nullptr)))>;
+absl::Status CheckSides(const GlimpseShape& shape) {
+  for (int64_t side : {shape.height, shape.width * shape.channels, shape.rows,
+                       shape.columns * shape.channels}) {
+    if (side > kMaxSide) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a row or a column must have at most ", kMaxSide,
+                       " numbers for the GPU, got ", side));
+    }
+  }
+  return absl::OkStatus();
+}
 
 absl::Status Launched(cudaError_t error) {
   if (error == cudaSuccess) return absl::OkStatus();
   return absl::InternalError(absl::StrCat(
       "the Gaussian glimpse did not launch: ", cudaGetErrorString(error)));
-}
-
-absl::Status AllocateScratch(OpKernelContext* context, int64_t bytes,
-                             Tensor* scratch) {
-  return context->allocate_temp(tensorflow::DT_INT8,
-                                tensorflow::TensorShape({bytes}), scratch);
 }
 
 }  // namespace
@@ -57,6 +58,7 @@ struct GaussianGlimpse<GPUDevice, T> {
   void operator()(OpKernelContext* context, const GlimpseShape& shape,
                   const T* images, const ComputeType<T>* window,
                   GlimpseType<T>* glimpses) const {
+    OP_REQUIRES_OK(context, CheckSides(shape));
     OP_REQUIRES_OK(context, Launched(LaunchGlimpse(
                                 shape, Cuda(images), window, Cuda(glimpses),
                                 context->eigen_device<GPUDevice>().stream())));
@@ -69,11 +71,13 @@ struct GaussianGlimpseGradWindow<GPUDevice, T> {
                   const T* images, const ComputeType<T>* window,
                   const GlimpseType<T>* grad,
                   ComputeType<T>* window_grad) const {
+    OP_REQUIRES_OK(context, CheckSides(shape));
     Tensor scratch;
-    OP_REQUIRES_OK(
-        context,
-        AllocateScratch(context, GradWindowScratchBytes<CudaType<T>>(shape),
-                        &scratch));
+    OP_REQUIRES_OK(context,
+                   context->allocate_temp(
+                       tensorflow::DT_INT8,
+                       tensorflow::TensorShape({GradWindowScratchBytes(shape)}),
+                       &scratch));
     OP_REQUIRES_OK(context, Launched(LaunchGradWindow(
                                 shape, Cuda(images), window, Cuda(grad),
                                 scratch.data(), window_grad,
@@ -86,14 +90,9 @@ struct GaussianGlimpseGradImages<GPUDevice, T> {
   void operator()(OpKernelContext* context, const GlimpseShape& shape,
                   const ComputeType<T>* window, const T* grad,
                   T* images_grad) const {
-    Tensor scratch;
-    OP_REQUIRES_OK(
-        context,
-        AllocateScratch(context, GradImagesScratchBytes<CudaType<T>>(shape),
-                        &scratch));
+    OP_REQUIRES_OK(context, CheckSides(shape));
     OP_REQUIRES_OK(context, Launched(LaunchGradImages(
-                                shape, window, Cuda(grad), scratch.data(),
-                                Cuda(images_grad),
+                                shape, window, Cuda(grad), Cuda(images_grad),
                                 context->eigen_device<GPUDevice>().stream())));
   }
 };

@@ -13,16 +13,17 @@
 
 namespace ratm {
 
+// The most numbers of a row or column, of images as of glimpses.
+constexpr int64_t kMaxSide = 1 << 30;
+
 template <typename T>
 cudaError_t LaunchGlimpse(const GlimpseShape& shape, const T* images,
                           const ComputeType<T>* window,
                           GlimpseType<T>* glimpses, cudaStream_t stream);
 
-// The gradients need so many bytes of scratch memory.
-template <typename T>
+// The gradient with respect to the window needs so many bytes of scratch
+// memory, maybe none.
 int64_t GradWindowScratchBytes(const GlimpseShape& shape);
-template <typename T>
-int64_t GradImagesScratchBytes(const GlimpseShape& shape);
 
 template <typename T>
 cudaError_t LaunchGradWindow(const GlimpseShape& shape, const T* images,
@@ -34,8 +35,7 @@ cudaError_t LaunchGradWindow(const GlimpseShape& shape, const T* images,
 template <typename T>
 cudaError_t LaunchGradImages(const GlimpseShape& shape,
                              const ComputeType<T>* window, const T* grad,
-                             void* scratch, T* images_grad,
-                             cudaStream_t stream);
+                             T* images_grad, cudaStream_t stream);
 
 }  // namespace ratm
 

@@ -1,261 +1,374 @@
-// Tiles of glimpses, and the image rows summed up for them.
-//
-// Plain C++, so that it also runs, and is tested, where there is no GPU.
+// The image rows summed up for the rows of a glimpse.
 
 #ifndef RATM_TF_CUSTOM_OPS_CUDA_LINES_H_
 #define RATM_TF_CUSTOM_OPS_CUDA_LINES_H_
 
 #include <cstdint>
 
+#include "custom_ops/axis.h"
 #include "custom_ops/cuda/filters.h"
+#include "custom_ops/cuda/tiles.h"
 #include "custom_ops/glimpse.h"
-
-#if defined(__CUDACC__)
-#define RATM_PRAGMA(X) _Pragma(#X)
-#define RATM_UNROLL(N) RATM_PRAGMA(unroll N)
-#else
-#define RATM_UNROLL(N)
-#endif
 
 namespace ratm {
 namespace blocks {
 
-// A tile of a glimpse: so many rows, of at most so many columns or channels,
-// and so many numbers a row.
-constexpr int kTileRows = 8;
-constexpr int kTileSide = 32;
-constexpr int kTileNumbers = 64;
-// What the lines of a tile may take of shared memory, of which a block has 48
-// KiB without asking for more.
-constexpr int kLinesBytes = 12 << 10;
-// The rows read with one weight.
-constexpr int kRowGroup = 4;
+// Numbers of a group of rows, side by side: one instruction moves them.
+template <typename A>
+struct alignas(16) Group {
+  A rows[kGroupRows];
+
+  RATM_DEVICE void Add(A weight, Group other) {
+    RATM_UNROLL(kGroupRows)
+    for (int r = 0; r < kGroupRows; ++r) rows[r] += weight * other.rows[r];
+  }
+};
+
+// The vectors of a warp's numbers that are summed up at once, at most.
+constexpr int kVectors = 3;
+// The taps whose pixels are asked for at once.
+constexpr int kBatch = 4;
 // Pixels between the taps of two columns are read too if no more than these.
-constexpr int64_t kMaxGap = 32;
+constexpr int kMaxGap = 32;
 // The pixels of a tile's level, on each axis.
 constexpr int kLevelSide = 4;
 
-// How glimpses are cut into tiles of equal size, the last ones excepted.
-struct Tiling {
-  int64_t channels;
-  int64_t columns;
-  int64_t rows;
-  int64_t channel_tiles;
-  int64_t column_tiles;
-  int64_t row_tiles;
-
-  explicit Tiling(const GlimpseShape& shape) {
-    const auto cut = [](int64_t size, int64_t most, int64_t* tiles) {
-      *tiles = CeilDiv(size, most);
-      return size > 0 ? CeilDiv(size, *tiles) : 1;
-    };
-    channels = cut(shape.channels, kTileSide, &channel_tiles);
-    columns =
-        cut(shape.columns, Min<int64_t>(kTileSide, kTileNumbers / channels),
-            &column_tiles);
-    rows = cut(shape.rows, kTileRows, &row_tiles);
-  }
-
-  RATM_HOST_DEVICE int64_t tiles() const {
-    return channel_tiles * column_tiles * row_tiles;
-  }
-};
-
-// The numbers of a glimpse from (row, column, channel) on.
-struct Tile {
-  int64_t window;
-  int64_t row;
-  int64_t column;
-  int64_t channel;
-  int rows;
-  int columns;
-  int channels;
-
-  RATM_DEVICE Tile(const GlimpseShape& shape, const Tiling& tiling,
-                   int64_t unit) {
-    window = unit / tiling.tiles();
-    channel = unit % tiling.channel_tiles * tiling.channels;
-    unit /= tiling.channel_tiles;
-    column = unit % tiling.column_tiles * tiling.columns;
-    unit /= tiling.column_tiles;
-    row = unit % tiling.row_tiles * tiling.rows;
-    channels = Min(tiling.channels, shape.channels - channel);
-    columns = Min(tiling.columns, shape.columns - column);
-    rows = Min(tiling.rows, shape.rows - row);
-  }
-
-  RATM_DEVICE int numbers() const { return columns * channels; }
-
-  // Its window among all, and the image that the window reads.
-  template <typename A>
-  RATM_DEVICE const A* WindowOf(const A* windows) const {
-    return windows + window * kWindowSize;
-  }
-  template <typename T>
-  RATM_DEVICE const T* ImageOf(const GlimpseShape& shape,
-                               const T* images) const {
-    return images +
-           window / shape.count * shape.height * shape.width * shape.channels;
-  }
-
-  // Where a number of the tile lies in the glimpses.
-  RATM_DEVICE int64_t Index(const GlimpseShape& shape, int64_t i,
-                            int64_t number) const {
-    const int64_t m = column + number / channels;
-    return ((window * shape.rows + row + i) * shape.columns + m) *
-               shape.channels +
-           channel + number % channels;
-  }
-};
+// Asks for memory that will be read soon.
+RATM_DEVICE inline void Prefetch(const void* address) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
+#else
+  static_cast<void>(address);
+#endif
+}
 
 // The lines of a tile: the image rows summed up by kFilters filters for each
 // glimpse row (F_Y and, of three, its derivatives), over the pixels that its
-// columns see, so many numbers at a time. Of three, they are those of the image
-// less a level near its mean: the derivatives of both banks sum to zero, so
-// that it would add rounding errors and nothing else.
+// columns see; so many rows and so many numbers at a time, for which they are
+// in shared memory beside the weights that sum them up to a glimpse. Of three,
+// they are those of the image less a level near its mean: the derivatives of
+// both banks sum to zero, so that it would add rounding errors and nothing
+// else.
+//
+// A pixel that is NaN or infinite reaches all rows of the groups that see it.
 template <typename A, int kFilters>
 struct Lines {
-  static constexpr int kNumbers =
-      kLinesBytes / (kFilters * kTileRows * static_cast<int>(sizeof(A)));
-  static constexpr int kTaps = 64 / kFilters;
+  // Of a float there is room for so many, of a double for half as many.
+  static constexpr int kFloats = sizeof(A) / sizeof(float);
+  static constexpr int kNumbers = (kFilters == 1 ? 1024 : 704) / kFloats;
+  static constexpr int kRowWeights = 256 / kFloats;
+  static constexpr int kColumnWeights = 768 / kFloats;
 
-  Filter<A> filters[kTileRows + kTileSide];  // Of rows, then of columns.
-  Moments<kFilters> moments[kTileRows + kTileSide];
-  alignas(16) A weights[kTaps][kFilters][kTileRows];
-  A level[kTileSide];  // By channel.
-  A numbers[kFilters][kTileRows][kNumbers];
+  Filter<A> filters[2 * kTileSide];
+  A level[kTileSide];                           // By channel.
+  Group<A> row_weights[kRowWeights][kFilters];  // By group, then by tap.
+  A column_weights[kFilters][kColumnWeights];   // By tap, then by column.
+  union {
+    Moments<kFilters> moments[2 * kTileSide];
+    Group<A> numbers[kFilters][kNumbers];  // By group, then by number.
+  };
 
-  // Calls use(thread, i, number, pixels) for the numbers of the tile, for
-  // kRowGroup rows from i on at once (the lines of rows past the tile are
-  // zero), each time that the lines over some pixels are there. A number meets
-  // one thread only.
+  // How a tile is read.
+  struct Plan {
+    int group_rows;  // What is left of a group is zero.
+    int groups;
+    int groups_log;  // The exponent of a power of two that is no less.
+    int taps;        // The most of a group at a time.
+    int most_taps;   // The most of a group.
+    int most_pixels;
+    bool sparse;  // Whether columns have pixels between them that none sees.
+  } plan;
+
+  // What is in shared memory: the lines of some groups, over some pixels.
+  struct Part : Plan {
+    int group;  // The first one.
+    Range pixels;
+    int length;  // The numbers of a line.
+    bool first;  // Of the pixels for these groups,
+    bool last;   // or the last.
+
+    // The groups from the first one on.
+    RATM_DEVICE int size() const {
+      return Min(this->groups - group, kMaxGroups);
+    }
+    RATM_DEVICE Range rows(const Tile& tile, int g) const {
+      const int begin = (group + g) * this->group_rows;
+      return {begin, Min(begin + this->group_rows, tile.rows)};
+    }
+  };
+
+  // Calls use(thread, part) for all parts.
   template <typename Block, typename T, typename Use>
-  RATM_DEVICE void Read(const Block& block, const GlimpseShape& shape,
-                        const Tile& tile, const T* image, const A* window,
-                        Use use) {
+  RATM_DEVICE void Read(const Block& block, const Shape& shape,
+                        const Tiling& tiling, const Tile& tile, const T* image,
+                        const A* window, Use use) {
     const Axis x_axis = XAxis(shape, window);
     const Axis y_axis = YAxis(shape, window);
-    const auto locate = [&](int64_t i) {
-      return i < tile.rows ? Locate<A>(y_axis, tile.row + i)
-                           : Locate<A>(x_axis, tile.column + i - tile.rows);
-    };
-    BuildFilters<kFilters>(block, tile.rows + tile.columns, locate, filters,
-                           moments);
+    const double sigmas =
+        kFilters == 1 ? Precision<A>::kReach : Precision<A>::kDerivativeReach;
+    block.Phase([&](int thread) {
+      // Some warps find the filters, others ask for the pixels.
+      if (thread < kFinders) {
+        tile.Locate(thread, y_axis, x_axis, sigmas, filters);
+      } else if (thread < kFinders + kFetchers) {
+        if (thread == kFinders) {
+          plan = MakePlan(tiling, tile, y_axis, x_axis, sigmas);
+        }
+        Fetch(thread - kFinders, shape, tile, image,
+              Support(y_axis, sigmas * y_axis.sigma(), tile.row,
+                      tile.row + tile.rows),
+              Support(x_axis, sigmas * x_axis.sigma(), tile.column,
+                      tile.column + tile.columns));
+      }
+    });
     const Bank<A> rows = {filters, tile.rows, y_axis.stride < 0};
     const Bank<A> columns = {filters + tile.rows, tile.columns,
                              x_axis.stride < 0};
-    if constexpr (kFilters > 1) {
-      block.Phase([&](int thread) {
-        SetLevel(thread, shape, tile, image, rows.support(), columns.support());
-      });
-    }
-    const auto next_pixels = [&](int64_t begin) {
-      return columns.NextRun(begin, kNumbers / tile.channels, kMaxGap);
+    Normalise<kFilters>(block, tile.rows + tile.columns, filters, moments);
+
+    Part part;
+    static_cast<Plan&>(part) = plan;
+    const auto next_pixels = [&](int begin) {
+      Range next = {begin, columns.support().end};
+      if (next.size() <= part.most_pixels) return next;
+      const Range taps = columns.taps(columns.FirstAfter(begin));
+      next.begin = Max(begin, taps.begin);
+      if (part.sparse) next.end = taps.end;
+      next.end = Min(next.end, next.begin + part.most_pixels);
+      return next;
     };
-    const auto next_taps = [&](int64_t begin) {
-      return rows.NextRun(begin, kTaps, 0);
-    };
-    for (Range pixels = next_pixels(0); pixels.size() > 0;
-         pixels = next_pixels(pixels.end)) {
-      bool first = true;
-      for (Range taps = next_taps(0); taps.size() > 0;
-           taps = next_taps(taps.end)) {
-        block.Phase([&](int thread) { Weigh(thread, tile, taps); });
-        block.Phase([&](int thread) {
-          SumRows(thread, shape, tile, image, pixels, taps, first);
-        });
-        first = false;
-      }
-      block.Phase([&](int thread) {
-        constexpr int kGroups = kTileRows / kRowGroup;
-        const int items = tile.numbers() * kGroups;
-        for (int item = thread; item < items; item += kThreads) {
-          use(thread, item / tile.numbers() * kRowGroup, item % tile.numbers(),
-              pixels);
+
+    Range weighed = {0, 0};
+    for (part.group = 0; part.group < part.groups; part.group += kMaxGroups) {
+      Range next = next_pixels(columns.support().begin);
+      for (part.first = true, part.last = false; !part.last;
+           part.first = false) {
+        part.pixels = next;
+        part.length = next.size() * tile.channels;
+        next = next_pixels(next.end);
+        part.last = next.size() <= 0;
+        for (int done = 0; done < part.most_taps; done += part.taps) {
+          const bool weigh = done == 0 && weighed.end != part.pixels.end;
+          block.Phase([&](int thread) {
+            if (weigh) WeighColumns(thread, tiling.columns_log, columns, part);
+            WeighRows(thread, tile, rows, part, done);
+          });
+          block.Phase([&](int thread) {
+            SumUp(thread, shape, tile, image, rows, part, done);
+          });
         }
-      });
+        weighed = part.pixels;
+        block.Phase([&](int thread) { use(thread, part); });
+      }
     }
   }
 
-  RATM_DEVICE const Filter<A>& column(const Tile& tile, int number) const {
-    return filters[tile.rows + number / tile.channels];
+  // Calls f(g, number) for the numbers of the tile and groups of rows that a
+  // thread is to use. A number meets one thread only.
+  template <typename F>
+  RATM_DEVICE static void ForNumbers(int thread, const Tile& tile,
+                                     const Part& part, F f) {
+    constexpr int kMost = kTileWidth / kWarp;
+    static_assert(kMost == 2);
+    const int vectors = tile.width() > kWarp ? 2 : 1;
+    for (int task = thread / kWarp; task < part.size() * vectors;
+         task += kWarps) {
+      const int g = vectors == 1 ? task : task / 2;
+      const int number = (vectors == 1 ? 0 : task % 2 * kWarp) + thread % kWarp;
+      if (number < tile.width()) f(g, number);
+    }
   }
 
  private:
-  // The mean of some pixels under the window.
-  template <typename T>
-  RATM_DEVICE void SetLevel(int thread, const GlimpseShape& shape,
-                            const Tile& tile, const T* image, Range rows,
-                            Range columns) {
-    const auto pixel = [](Range range, int i) {
-      return range.begin + range.size() * (2 * i + 1) / (2 * kLevelSide);
+  static constexpr int kFinders = 2 * kTileSide;
+  static constexpr int kFetchers = 2 * kWarp;
+
+  RATM_DEVICE static Plan MakePlan(const Tiling& tiling, const Tile& tile,
+                                   const Axis& y, const Axis& x,
+                                   double sigmas) {
+    // So many taps has a filter at most.
+    const auto most_taps = [&](const Axis& axis) {
+      return Min(2 * sigmas * axis.sigma() + 3,
+                 static_cast<double>(axis.length));
     };
-    for (int c = thread; c < tile.channels; c += kThreads) {
+    Plan plan;
+    const bool apart = fabs(y.stride) > most_taps(y);
+    plan.group_rows = apart ? 1 : kGroupRows;
+    plan.groups = CeilDiv(tile.rows, plan.group_rows);
+    plan.groups_log = apart ? CeilLog2(kMaxGroups) : tiling.groups_log;
+    plan.taps = kRowWeights >> plan.groups_log;
+    plan.most_taps = Min(most_taps(y) + (plan.group_rows - 1) * fabs(y.stride),
+                         static_cast<double>(y.length));
+    plan.most_pixels = (kNumbers >> plan.groups_log) / tile.channels;
+    if (most_taps(x) > (kColumnWeights >> tiling.columns_log)) {
+      plan.most_pixels =
+          Min(plan.most_pixels, kColumnWeights >> tiling.columns_log);
+    }
+    plan.sparse = fabs(x.stride) > most_taps(x) + kMaxGap;
+    return plan;
+  }
+
+  // Asks for the pixels under the window, and sets the level to the mean of
+  // some of them.
+  template <typename T>
+  RATM_DEVICE void Fetch(int thread, const Shape& shape, const Tile& tile,
+                         const T* image, Range rows, Range columns) {
+    constexpr int kLine = 128 / sizeof(T);
+    const int channels = shape.channels;
+    const int64_t row_size = shape.image_row;
+    const T* corner = image + rows.begin * row_size + columns.begin * channels;
+    const int length = columns.size() * channels;
+    for (int h = thread / kLanes; h < rows.size(); h += kFetchers / kLanes) {
+      for (int i = thread % kLanes * kLine; i < length; i += kLanes * kLine) {
+        Prefetch(corner + h * row_size + i);
+      }
+    }
+    if constexpr (kFilters == 1) return;
+    const auto pixel = [](Range range, int i) {
+      return range.size() * (2 * i + 1) / (2 * kLevelSide);
+    };
+    for (int c = thread; c < tile.channels; c += kFetchers) {
       A sum = 0;
       RATM_UNROLL(kLevelSide)
       for (int i = 0; i < kLevelSide; ++i) {
-        const T* row = image + (pixel(rows, i) * shape.width * shape.channels +
-                                tile.channel + c);
+        const T* row = corner + pixel(rows, i) * row_size + tile.channel + c;
         RATM_UNROLL(kLevelSide)
         for (int j = 0; j < kLevelSide; ++j) {
-          sum += static_cast<A>(row[pixel(columns, j) * shape.channels]);
+          sum += static_cast<A>(row[pixel(columns, j) * channels]);
         }
       }
       level[c] = sum / (kLevelSide * kLevelSide);
     }
   }
 
-  RATM_DEVICE void Weigh(int thread, const Tile& tile, Range taps) {
-    for (int item = thread; item < taps.size() * kTileRows; item += kThreads) {
-      const int i = item % kTileRows;
-      const int h = item / kTileRows;
-      const bool seen =
-          i < tile.rows && filters[i].taps.contains(taps.begin + h);
-      if constexpr (kFilters == 1) {
-        const Filter<A>& filter = filters[i];
-        weights[h][0][i] = seen ? filter.Weight(filter.t(taps.begin + h)) : 0;
-      } else {
-        const Filter<A>& filter = filters[seen ? i : 0];
-        const Weights<A> w(filter, filter.t(taps.begin + h));
-        weights[h][0][i] = seen ? w.weight : 0;
-        weights[h][1][i] = seen ? w.by_mu : 0;
-        weights[h][2][i] = seen ? w.by_sigma : 0;
+  // Writes the weights of the columns' taps among the pixels.
+  RATM_DEVICE void WeighColumns(int thread, int log, const Bank<A>& columns,
+                                const Part& part) {
+    const int m = thread & ((1 << log) - 1);
+    if (m >= columns.size) return;
+    const Filter<A> filter = columns.filters[m];
+    const Range taps = filter.taps & part.pixels;
+    const int size = taps.size();
+    for (int k = thread >> log; k < size; k += kThreads >> log) {
+      A weights[kFilters];
+      filter.Weigh(taps.begin + k, weights);
+      for (int f = 0; f < kFilters; ++f) {
+        column_weights[f][(k << log) + m] = weights[f];
       }
     }
   }
 
+  // Writes the weights of each group's taps, from tap `done` on.
+  RATM_DEVICE void WeighRows(int thread, const Tile& tile, const Bank<A>& bank,
+                             const Part& part, int done) {
+    constexpr int kStep = kWarp / kGroupRows;
+    const int r = thread % kGroupRows;
+    for (int g = thread / kWarp; g < part.size(); g += kWarps) {
+      const Range rows = part.rows(tile, g);
+      const Range taps = bank.support(rows.begin, rows.end);
+      const int size = RoundUp(Min(taps.size() - done, part.taps), kBatch);
+      Filter<A> filter = bank.filters[Min(rows.begin + r, rows.end - 1)];
+      if (r >= rows.size()) filter.taps = {0, 0};
+      for (int k = thread % kWarp / kGroupRows; k < size; k += kStep) {
+        A weights[kFilters];
+        filter.Weigh(taps.begin + done + k, weights);
+        for (int f = 0; f < kFilters; ++f) {
+          row_weights[g * part.taps + k][f].rows[r] = weights[f];
+        }
+      }
+    }
+  }
+
+  // Sums up the image rows that these weights are for. A warp takes a group,
+  // and some vectors of numbers.
   template <typename T>
-  RATM_DEVICE void SumRows(int thread, const GlimpseShape& shape,
-                           const Tile& tile, const T* image, Range pixels,
-                           Range taps, bool first) {
-    const int64_t row_stride = shape.width * shape.channels;
-    const int length = pixels.size() * tile.channels;
-    const int height = taps.size();
-    for (int number = thread; number < length; number += kThreads) {
-      const T* x = image + taps.begin * row_stride +
-                   (pixels.begin + number / tile.channels) * shape.channels +
-                   tile.channel + number % tile.channels;
-      A sums[kFilters][kTileRows] = {};
-      A base = 0;
-      if constexpr (kFilters > 1) base = level[number % tile.channels];
-      RATM_UNROLL(8)
-      for (int h = 0; h < height; ++h) {
-        const A pixel = static_cast<A>(x[h * row_stride]) - base;
+  RATM_DEVICE void SumUp(int thread, const Shape& shape, const Tile& tile,
+                         const T* image, const Bank<A>& bank, const Part& part,
+                         int done) {
+    // Vectors are neighbours in the image if the tile has all channels.
+    const int most = tile.channels == shape.channels ? kVectors : 1;
+    const int parts = most == kVectors ? CeilDiv(part.length, kVectors * kWarp)
+                                       : CeilDiv(part.length, kWarp);
+    for (int task = thread / kWarp; task < parts << part.groups_log;
+         task += kWarps) {
+      const int g = task & ((1 << part.groups_log) - 1);
+      const int begin = (task >> part.groups_log) * most * kWarp;
+      if (g >= part.size()) continue;
+      const Range rows = part.rows(tile, g);
+      const Range taps = bank.support(rows.begin, rows.end);
+      const int size = Min(taps.size() - done, part.taps);
+      if (size <= 0) continue;
+      const T* row = image +
+                     static_cast<int64_t>(taps.begin + done) * shape.image_row +
+                     part.pixels.begin * shape.channels + tile.channel;
+      const int number = begin + thread % kWarp;
+      switch (Min(CeilDiv(part.length - begin, kWarp), most)) {
+        case 1:
+          SumUpVectors<1>(shape, tile, row, g, number, part, size, done);
+          break;
+        case 2:
+          SumUpVectors<2>(shape, tile, row, g, number, part, size, done);
+          break;
+        default:
+          SumUpVectors<3>(shape, tile, row, g, number, part, size, done);
+      }
+    }
+  }
+
+  template <int kVectors, typename T>
+  RATM_DEVICE void SumUpVectors(const Shape& shape, const Tile& tile,
+                                const T* row, int g, int number,
+                                const Part& part, int size, int done) {
+    // Of the last vector, lanes past the line read its last number.
+    constexpr int kLast = (kVectors - 1) * kWarp;
+    const int last = Min(number + kLast, part.length - 1);
+    const T* from = row + number;
+    const T* from_last = row + tile.offset_of(shape, last);
+    A base[kVectors] = {};
+    if constexpr (kFilters > 1) {
+      RATM_UNROLL(kVectors)
+      for (int v = 0; v < kVectors; ++v) {
+        const int i = v < kVectors - 1 ? number + v * kWarp : last;
+        base[v] = level[tile.channel_of(i)];
+      }
+    }
+    Group<A> sums[kFilters][kVectors] = {};
+    const Group<A>* weights = row_weights[g * part.taps];
+    for (int k = 0; k < size; k += kBatch) {
+      A pixels[kBatch][kVectors];
+      RATM_UNROLL(kBatch)
+      for (int j = 0; j < kBatch; ++j) {
+        RATM_UNROLL(kVectors)
+        for (int v = 0; v < kVectors; ++v) {
+          const T* x = v < kVectors - 1 ? from + v * kWarp : from_last;
+          pixels[j][v] = static_cast<A>(*x) - base[v];
+        }
+        // Past the last tap, where weights are zero, it is read again.
+        const int step = k + j + 1 < size ? shape.image_row : 0;
+        from += step;
+        from_last += step;
+      }
+      RATM_UNROLL(kBatch)
+      for (int j = 0; j < kBatch; ++j, weights += kFilters) {
         RATM_UNROLL(kFilters)
         for (int f = 0; f < kFilters; ++f) {
-          RATM_UNROLL(kTileRows)
-          for (int i = 0; i < kTileRows; ++i) {
-            sums[f][i] += weights[h][f][i] * pixel;
+          const Group<A> weight = weights[f];
+          RATM_UNROLL(kVectors)
+          for (int v = 0; v < kVectors; ++v) {
+            sums[f][v].Add(pixels[j][v], weight);
           }
         }
       }
+    }
+    RATM_UNROLL(kVectors)
+    for (int v = 0; v < kVectors; ++v) {
+      const int i = number + v * kWarp;
+      if (i >= part.length) break;
       RATM_UNROLL(kFilters)
       for (int f = 0; f < kFilters; ++f) {
-        RATM_UNROLL(kTileRows)
-        for (int i = 0; i < kTileRows; ++i) {
-          A* line = &numbers[f][i][number];
-          *line = first ? sums[f][i] : *line + sums[f][i];
-        }
+        Group<A>* line = &numbers[f][g * part.length];
+        if (done > 0) sums[f][v].Add(1, line[i]);
+        line[i] = sums[f][v];
       }
     }
   }

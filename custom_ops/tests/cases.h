@@ -27,6 +27,7 @@ struct Case {
   GlimpseShape shape;
   std::vector<Window> windows;  // Repeated as often as need be.
   bool extreme = false;         // Gradients need only be finite.
+  double slack = 1;             // Of the tolerance for window gradients.
 };
 
 inline std::vector<Case> Cases() {
@@ -104,6 +105,30 @@ inline std::vector<Case> Cases() {
     extreme.windows.push_back(window);
   }
   cases.push_back(extreme);
+  // Anything goes: small and large strides, sigmas and distances, at random.
+  std::mt19937 random(1);
+  const auto uniform = [&](double low, double high) {
+    return std::uniform_real_distribution<double>(low, high)(random);
+  };
+  const auto any = [&](int64_t most) {
+    return static_cast<int64_t>(std::pow(most, uniform(0, 1)));
+  };
+  for (int i = 0; i < 60; ++i) {
+    Case test = {"random " + std::to_string(i), {}, {}, false, 2};
+    test.shape = {1, any(3), any(150), any(150), any(5), any(50), any(50)};
+    for (int k = 0; k < test.shape.count; ++k) {
+      Window window;
+      for (int axis : {0, 1}) {
+        const double length = axis == 0 ? test.shape.width : test.shape.height;
+        window[ratm::kCenterX + axis] = uniform(-0.5, 1.5) * length;
+        window[ratm::kSigmaX + axis] = std::pow(10, uniform(-1, 1.5));
+        window[ratm::kStrideX + axis] =
+            std::pow(10, uniform(-1, 1.5)) * (uniform(0, 1) < 0.7 ? 1 : -1);
+      }
+      test.windows.push_back(window);
+    }
+    cases.push_back(test);
+  }
   return cases;
 }
 

@@ -88,7 +88,7 @@ struct Results {
                                      glimpses_out.data(), nullptr));
     glimpses = glimpses_out.ToHost();
 
-    const DeviceArray<char> scratch(ratm::GradWindowScratchBytes<T>(shape));
+    const DeviceArray<char> scratch(ratm::GradWindowScratchBytes(shape));
     const DeviceArray<ComputeType<T>> window_grad_out(arguments.windows.size());
     RATM_REQUIRE(ratm::LaunchGradWindow(shape, images.data(), windows.data(),
                                         grad.data(), scratch.data(),
@@ -96,11 +96,9 @@ struct Results {
     window_grad = window_grad_out.ToHost();
 
     if constexpr (!std::is_same_v<T, uint8_t>) {
-      const DeviceArray<char> banks(ratm::GradImagesScratchBytes<T>(shape));
       const DeviceArray<T> images_grad_out(arguments.images.size());
       RATM_REQUIRE(ratm::LaunchGradImages(shape, windows.data(), grad.data(),
-                                          banks.data(), images_grad_out.data(),
-                                          nullptr));
+                                          images_grad_out.data(), nullptr));
       images_grad = images_grad_out.ToHost();
     }
   }
@@ -124,7 +122,7 @@ bool Check(const char* type, const Case& test, double for_glimpses,
   bool passed = Agree(name + ", glimpses", results.glimpses, expected.glimpses,
                       for_glimpses);
   passed &= Agree(name + ", window gradient", results.window_grad,
-                  expected.window_grad, for_window, test.extreme);
+                  expected.window_grad, for_window * test.slack, test.extreme);
   if constexpr (!std::is_same_v<T, uint8_t>) {
     passed &= Agree(name + ", image gradient", results.images_grad,
                     expected.images_grad, for_images, test.extreme);
@@ -232,8 +230,7 @@ std::string Time(const Benchmark& benchmark, double bandwidth, Timer* timer) {
   const DeviceArray<float> images(image_numbers), images_grad(image_numbers);
   const DeviceArray<float> glimpses(glimpse_numbers), windows(host_windows);
   const DeviceArray<float> window_grad(host_windows.size());
-  const DeviceArray<char> sums(ratm::GradWindowScratchBytes<float>(s));
-  const DeviceArray<char> banks(ratm::GradImagesScratchBytes<float>(s));
+  const DeviceArray<char> sums(ratm::GradWindowScratchBytes(s));
   RATM_REQUIRE(cudaMemset(images.data(), 0x3c, image_numbers * sizeof(float)));
 
   std::string json;
@@ -261,7 +258,7 @@ std::string Time(const Benchmark& benchmark, double bandwidth, Timer* timer) {
   });
   report("image gradient", image_numbers + glimpse_numbers, [&] {
     return ratm::LaunchGradImages(s, windows.data(), glimpses.data(),
-                                  banks.data(), images_grad.data(), nullptr);
+                                  images_grad.data(), nullptr);
   });
   return json;
 }

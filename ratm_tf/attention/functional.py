@@ -145,6 +145,11 @@ def _windows_of_each_image(window):
 def _gaussian_glimpse_gradient(op, grad):
     images, window = op.inputs
     size = [op.get_attr("glimpse_height"), op.get_attr("glimpse_width")]
+    leading = None
+    if window.shape.rank is None:
+        window, leading = _windows_of_each_image(window)
+        channels = tf.shape(images)[-1:]
+        grad = tf.reshape(grad, tf.concat([tf.shape(window)[:2], size, channels], 0))
     grad.set_shape([*window.shape[:-1], *size, None])
     # Only eager mode says what is not asked for; a graph prunes it.
     skipped = getattr(op, "skip_input_indices", None) or ()
@@ -163,29 +168,53 @@ def _gaussian_glimpse_gradient(op, grad):
         window_gradient = library.load().ratm_gaussian_glimpse_grad_window(
             images=images, window=window, grad=grad
         )
+        if leading is not None:
+            shape = tf.concat([leading, [6]], axis=0)
+            window_gradient = tf.reshape(window_gradient, shape)
     return images_gradient, window_gradient
 
 
 @tf.RegisterGradient("Ratm>GaussianGlimpseGradWindow")
 def _gaussian_glimpse_grad_window_gradient(op, upstream):
-    # In the gradient of a loop, the inputs belong to another graph until copied.
-    images, window, grad = (tf.identity(x) for x in op.inputs)
-    sources = [x for x in (images, window, grad) if x.dtype.is_floating]
-    with tf.GradientTape(watch_accessed_variables=False) as outer:
-        outer.watch(sources)
-        with tf.GradientTape(watch_accessed_variables=False) as inner:
-            inner.watch(window)
-            glimpses = filterbank.glimpse(images, window, grad.shape[-3:-1])
-        window_gradient = inner.gradient(glimpses, window, output_gradients=grad)
-    gradients = outer.gradient(window_gradient, sources, output_gradients=upstream)
-    return gradients if len(gradients) == 3 else [None, *gradients]
+    size = op.inputs[2].shape[-3:-1]
+
+    def window_gradient(images, window, grad):
+        return _gradients(
+            lambda window: filterbank.glimpse(images, window, size), [window], grad
+        )[0]
+
+    return _gradients(window_gradient, op.inputs, upstream)
 
 
 @tf.RegisterGradient("Ratm>GaussianGlimpseGradImages")
 def _gaussian_glimpse_grad_images_gradient(op, upstream):
-    # Linear in grad: <upstream, images_gradient> is <glimpse(upstream), grad>.
-    _, window, grad = (tf.identity(x) for x in op.inputs)
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(window)
-        glimpses = filterbank.glimpse(upstream, window, grad.shape[-3:-1])
-    return None, tape.gradient(glimpses, window, output_gradients=grad), glimpses
+    # Linear in grad: <upstream, images_gradient> is <glimpse(upstream), grad>, where
+    # windows that are not finite add nothing.
+    _, window, grad = op.inputs
+
+    def glimpse(window):
+        return filterbank.glimpse(upstream, window, grad.shape[-3:-1])
+
+    by_window = _gradients(glimpse, [window], grad)[0]
+    glimpses = glimpse(tf.identity(window))
+    finite = tf.reduce_all(tf.math.is_finite(window), axis=-1)
+    finite = finite[..., tf.newaxis, tf.newaxis, tf.newaxis]
+    return None, by_window, tf.where(finite, glimpses, tf.zeros_like(glimpses))
+
+
+def _gradients(function, inputs, upstream):
+    """The gradients of a function of tensors by each, given that of its result.
+
+    In a graph there may be no tape that records: forward-mode stops them all.
+    """
+    # In the gradient of a loop, inputs belong to another graph until copied.
+    inputs = [tf.identity(x) for x in inputs]
+    sources = [x for x in inputs if x.dtype.is_floating]
+    if tf.executing_eagerly():
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(sources)
+            target = function(*inputs)
+        gradients = iter(tape.gradient(target, sources, output_gradients=upstream))
+    else:
+        gradients = iter(tf.gradients(function(*inputs), sources, grad_ys=upstream))
+    return [next(gradients) if x.dtype.is_floating else None for x in inputs]

@@ -6,7 +6,7 @@ import threading
 import warnings
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
+from tensorflow.python.ops import control_flow_ops, control_flow_util
 
 from ratm_tf.attention import build_record, library
 
@@ -15,6 +15,10 @@ IMPLEMENTATIONS = ("auto", "fused", "tf")
 `"auto"`, the fused op where it can run."""
 
 _scope = threading.local()
+
+# What a `tf.function` holds depends on whether XLA compiles its caller, so one traced
+# for either is traced again for the other. TensorFlow asks this of XLA's contexts.
+control_flow_ops.XLAControlFlowContext.RequiresUniqueFunctionRetracing = lambda _: True
 
 
 def check_implementation(implementation):

@@ -3,10 +3,11 @@
 import functools
 import os
 import pathlib
+import sys
 import warnings
 
 import tensorflow as tf
-from tensorflow.python.framework import kernels
+from tensorflow.python.framework import kernels, op_def_registry
 
 from ratm_tf.attention import build_record
 
@@ -15,6 +16,8 @@ PATH = pathlib.Path(__file__).resolve().parent / "_gaussian_glimpse_ops.so"
 
 CHECKOUT = PATH.parents[2]
 """Where the sources are, if this is not an installed package."""
+
+_OP, _FUNCTION = "Ratm>GaussianGlimpse", "ratm_gaussian_glimpse"
 
 
 def load():
@@ -50,12 +53,15 @@ def unavailable_reason():
     True
     """
     if switched_off():
-        return "RATM_TF_PY_OPS=1 asks for the TensorFlow form"
+        value = os.environ["RATM_TF_PY_OPS"]
+        return f"RATM_TF_PY_OPS={value} asks for the TensorFlow form"
     return _load()[1]
 
 
 def switched_off():
     """Says whether the environment has `RATM_TF_PY_OPS=1`, which forbids the library.
+
+    So does any other value but `0`, `false` in any case, and none at all.
 
     Returns:
         A bool.
@@ -64,7 +70,8 @@ def switched_off():
     >>> switched_off() in (True, False)
     True
     """
-    return os.environ.get("RATM_TF_PY_OPS") == "1"
+    value = os.environ.get("RATM_TF_PY_OPS", "")
+    return value.strip().lower() not in ("", "0", "false")
 
 
 def devices():
@@ -85,6 +92,12 @@ def devices():
 def _load():
     """Returns `(ops, None)`, or `(None, reason)` when the library cannot load."""
     hint = "`pip install .` with a C++ compiler builds it"
+    if op_def_registry.get(_OP) is not None:
+        # Someone else loaded it, maybe from another path. Kernels that are registered
+        # twice cannot run.
+        for module in list(sys.modules.values()):
+            if _FUNCTION in getattr(module, "__dict__", ()):
+                return module, None
     if not PATH.exists():
         return None, f"{PATH} does not exist; {hint}"
     built_for = build_record.read(PATH).get("tensorflow", tf.__version__)
@@ -98,12 +111,15 @@ def _load():
     if stale is not None:
         warnings.warn(stale, RuntimeWarning, stacklevel=4)
     try:
-        return tf.load_op_library(str(PATH)), None
+        ops = tf.load_op_library(str(PATH))
     except (tf.errors.OpError, OSError, RuntimeError) as error:
         return None, f"{PATH} does not load ({error}); {hint}"
+    if not hasattr(ops, _FUNCTION):
+        return None, "another copy of it is loaded in this process"
+    return ops, None
 
 
 @functools.cache
 def _registered_devices():
-    registered = kernels.get_registered_kernels_for_op("Ratm>GaussianGlimpse")
+    registered = kernels.get_registered_kernels_for_op(_OP)
     return frozenset(kernel.device_type for kernel in registered.kernel)

@@ -10,8 +10,9 @@ flags.adopt_module_key_flags(run)
 PRESET = flags.DEFINE_enum(
     "preset",
     "fast",
-    ["fast", "paper"],
-    "The recipe: 'fast' is the quickest good one, 'paper' is the paper's.",
+    ["fast", "best", "paper"],
+    "The recipe: 'fast' is the quickest good one, 'best' (of one ball or digit) comes "
+    "closest to what can be known, 'paper' is the paper's.",
 )
 _STEPS = flags.DEFINE_integer(
     "steps", None, "Training steps (default: the preset's).", lower_bound=1

@@ -1,11 +1,14 @@
 """Image files, decoded in a graph."""
 
+import math
+
 import tensorflow as tf
 
 from ratm_tf.colour import grey_from_rgb
 
 MOST_PIXEL_VALUES = 2**27
-"""Values of all images of one call together: short files can stand for large images."""
+"""Values of all images of one call together, pixels times the channels of the files:
+short files can stand for large images."""
 
 
 def decode_images(files, channels):
@@ -34,7 +37,7 @@ def decode_images(files, channels):
     count = tf.size(flat, tf.int64)
 
     def decode(index, file):
-        values = _pixels(file) * channels * tf.cast(count, tf.float64)
+        values = _values(file) * tf.cast(count, tf.float64)
         fits = tf.debugging.Assert(values <= MOST_PIXEL_VALUES, [values])
         with tf.control_dependencies([fits]):
             return index, _decoded(file, channels)
@@ -71,35 +74,38 @@ def decode_images(files, channels):
 
 def _decoded(file, channels):
     image = tf.io.decode_image(file, expand_animations=False)
-    shape = tf.shape(image)
-    coloured = tf.cond(
-        shape[-1] < 3,
-        lambda: tf.repeat(image[..., :1], 3, axis=-1),
-        lambda: image[..., :3],
-    )
-    coloured = tf.ensure_shape(coloured, [None, None, 3])
-    return coloured if channels == 3 else grey_from_rgb(coloured)
+
+    def from_grey():
+        return tf.repeat(image[..., :1], channels, axis=-1)
+
+    def from_colour():
+        colour = tf.ensure_shape(image[..., :3], [None, None, 3])
+        return colour if channels == 3 else grey_from_rgb(colour)
+
+    decoded = tf.cond(tf.shape(image)[-1] < 3, from_grey, from_colour)
+    return tf.ensure_shape(decoded, [None, None, channels])
 
 
-def _pixels(file):
-    """How many pixels the header of a file tells of, float64.
+def _values(file):
+    """How many values a file would become, by its header; float64.
 
-    Raises `tf.errors.InvalidArgumentError` if it is neither PNG nor JPEG.
+    They are without end if it is neither PNG nor JPEG.
     """
 
     def png():
-        header = tf.io.decode_raw(file, tf.uint8, fixed_length=24)
-        width, height = tf.unstack(tf.reshape(header[16:], [2, 4]))
-        return _big_endian(width) * _big_endian(height)
+        header = tf.cast(tf.io.decode_raw(file, tf.uint8, fixed_length=26), tf.float64)
+        size = tf.reshape(header[16:24], [2, 4]) * [2.0**24, 2.0**16, 2.0**8, 1.0]
+        of_colour_type = tf.constant([1, 1, 3, 3, 2, 3, 4], tf.float64)
+        colour_type = tf.cast(tf.minimum(header[25], 6.0), tf.int32)
+        return of_colour_type[colour_type] * tf.reduce_prod(tf.reduce_sum(size, axis=1))
 
     def jpeg():
-        height, width, _ = tf.unstack(tf.image.extract_jpeg_shape(file))
-        return tf.cast(height, tf.float64) * tf.cast(width, tf.float64)
+        shape = tf.image.extract_jpeg_shape(file)
+        return tf.reduce_prod(tf.cast(shape, tf.float64))
+
+    def other():
+        return tf.constant(math.inf, tf.float64)
 
     is_png = tf.strings.substr(file, 0, 8) == b"\x89PNG\r\n\x1a\n"
-    return tf.cond(is_png, png, jpeg)
-
-
-def _big_endian(octets):
-    weights = tf.constant([2.0**24, 2.0**16, 2.0**8, 1.0], tf.float64)
-    return tf.reduce_sum(tf.cast(octets, tf.float64) * weights)
+    is_jpeg = tf.strings.substr(file, 0, 3) == b"\xff\xd8\xff"
+    return tf.cond(is_png, png, lambda: tf.cond(is_jpeg, jpeg, other))

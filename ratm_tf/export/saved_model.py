@@ -49,6 +49,7 @@ def export_saved_model(tracker, directory, ops="tf", version=None, dtype="uint8"
 
     Raises:
         ValueError: an argument is not one of those above, or the tracker is not built.
+            Weights that are not finite are a warning.
         FileExistsError: the version exists.
         RuntimeError: `ops="fused"`, and the fused op is not available here.
 

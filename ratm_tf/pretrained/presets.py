@@ -52,7 +52,7 @@ PRESETS = {
         Preset(
             name="bouncing_balls",
             description="Tracks a ball on frames of 20x20.",
-            command="train_bouncing_balls.py --penalty=all",
+            command="train_bouncing_balls.py --penalty=all --preset=best",
             follows="frames, units, glimpse, batch and the penalty on all frames of "
             "section 6.1",
             differs="a GRU under an IRNN, which see their window, and glimpses in even "
@@ -76,7 +76,7 @@ PRESETS = {
         Preset(
             name="moving_mnist",
             description="Tracks a digit on frames of 100x100.",
-            command="train_mnist.py",
+            command="train_mnist.py --preset=best",
             follows="frames, units, glimpse and batch of section 6.2.1",
             differs="a GRU that sees its window, and glimpses in even light; Adam; "
             "sequences of 16 frames; learns the corner box and the digit's pixels in "
@@ -88,10 +88,9 @@ PRESETS = {
             name="moving_mnist_two_digits",
             description="Tracks one of two digits on frames of 100x100; starts on a "
             "box of 80x80 pixels around it.",
-            command="train_mnist.py --digits=2",
+            command="train_mnist.py --digits=2 --preset=best",
             follows="frames, units, glimpse, batch and first window of section 6.2.2",
-            differs="a GRU; Adam; learns the corner box and the digit's pixels in "
-            "place of its class",
+            differs="as `moving_mnist`",
             data=_MNIST,
             figures={"frames 1-30": 74.90, "frames 1-10": 65.88},
         ),

@@ -129,8 +129,8 @@ def _presets(penalty):
         "recurrent_scale": From(1.0, "ours: the paper has a scaled identity"),
         "glimpse_size": From((5, 5), "section 6.1"),
         "window_update": From("absolute", "Eq. 5"),
-        "sees_window": From(False, "Eq. 1"),
-        "brightness": From(None, "section 6.1: the pixels as they are"),
+        "sees_window": From(False, "Eq. 1: the network sees the glimpse alone"),
+        "brightness": From(None, "Eq. 1"),
         "initial_window": From(
             "learned",
             "ours: the window is drawn once, at the start, and learnt from there; the "
@@ -187,15 +187,16 @@ def _presets(penalty):
         "test_frames": TEST_FRAMES,
         "test_sequences": TEST_SEQUENCES,
     }
+    presets = {"paper": paper, "fast": fast}
     if penalty.value == "all":
-        fast |= {
+        presets["best"] = fast | {
             "recurrent_cell": "gru+irnn",
             "recurrent_scale": 0.5,
             "brightness": 0.1,
             "sees_window": True,
             "steps": 5_000,
         }
-    return {"paper": paper, "fast": fast}
+    return presets
 
 
 def bouncing_balls(penalty="all", preset="fast", **changes):
@@ -203,8 +204,10 @@ def bouncing_balls(penalty="all", preset="fast", **changes):
 
     Args:
         penalty: the frames that the objective looks at: `"last"` or `"all"`.
-        preset: `"paper"`, the paper's, with where each field is from in `sources`; or
-            `"fast"`, the quickest good one: a GRU that learns the ball's box.
+        preset: `"paper"`, the paper's, with where each field is from in `sources`;
+            `"fast"`, the quickest good one: a GRU that learns the ball's box; or, with
+            a penalty on all frames, `"best"`, which also sees where its window is, with
+            an IRNN on top.
         **changes: fields of `BouncingBallsRecipe` with other values.
 
     Returns:

@@ -179,6 +179,37 @@ def test_pixels_off_the_window_do_not_count(fused):
         np.testing.assert_array_equal(a, e)
 
 
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=lambda d: d.name)
+def test_pixels_beside_and_between_taps_do_not_count(fused, dtype):
+    """Wherever a row begins in the vectors that it is read by."""
+    shape = [1, 40, 64, 1]
+    window = tf.constant([[[0, 20.3, 0.5, 0.5, 11.0, 1.0]]], window_dtype(dtype))
+    grad = tf.ones([1, 1, 4, 3, 1], dtype)
+    for center in range(20, 36):
+        images = random_images(shape, dtype).numpy()
+        window_here = window + [center, 0, 0, 0, 0, 0]
+        expected = run(tf.constant(images), window_here, (4, 3), "fused", grad)
+        columns = np.arange(64)[:, None] - [center - 11, center, center + 11]
+        images[:, :, (np.abs(columns) > 5).all(1)] = np.nan
+        actual = run(tf.constant(images), window_here, (4, 3), "fused", grad)
+        for a, e in zip(actual, expected, strict=True):
+            np.testing.assert_array_equal(a, e)
+
+
+@pytest.mark.parametrize("dtype", [tf.uint8, tf.float32, tf.float64])
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_sums_over_many_pixels_are_exact(implementation, axis, dtype):
+    images = tf.fill([1, 1, 100_000, 1], tf.constant(200, dtype))
+    window = [[5e4, 0, 1e6, 1, 1, 1]]
+    size = (1, 5)
+    if axis == "y":
+        images = tf.reshape(images, [1, 100_000, 1, 1])
+        window, size = [[0, 5e4, 1, 1e6, 1, 1]], (5, 1)
+    glimpses = gaussian_glimpse(images, window, size, implementation)
+    rtol = 1e-14 if dtype == tf.float64 else 6e-7
+    np.testing.assert_allclose(glimpses, np.full([1, *size, 1], 200), rtol=rtol)
+
+
 @pytest.mark.slow
 def test_large_frame(implementation):
     shape = [1, 1080, 1920, 3]
@@ -250,6 +281,25 @@ def test_window_that_is_not_finite_harms_itself_alone(implementation, dtype):
         np.testing.assert_array_equal(nans.all(-1), is_broken)
         np.testing.assert_array_equal(nans.any(-1), is_broken)
     assert np.isfinite(tf.cast(by_images, tf.float32).numpy()).all()
+
+
+def test_gradient_of_a_broken_window_without_channels(implementation):
+    window = tf.constant([[1.0, 1, 1, 1, 1, 1], [np.nan, 1, 1, 1, 1, 1]])
+    _, _, by_window = run(tf.ones([2, 4, 5, 0]), window, (2, 3), implementation)
+    np.testing.assert_array_equal(by_window, [[0.0] * 6, [np.nan] * 6])
+
+
+def test_second_derivatives_of_a_broken_window_by_grad_are_zero(implementation):
+    """As its glimpse adds nothing to the gradient of the images."""
+    images = random_images([1, 6, 7, 1], tf.float32)
+    window = tf.constant([[[3.0, 2, 1, 1, 1, 1], [np.inf, 2, 1, 1, 1, 1]]])
+    grad = tf.ones([1, 2, 2, 3, 1])
+    with tf.GradientTape() as outer:
+        outer.watch(grad)
+        by_images = run(images, window, (2, 3), implementation, grad)[1]
+    by_grad = outer.gradient(by_images, grad)
+    assert (by_grad[0, 0].numpy() > 0).all()
+    np.testing.assert_array_equal(by_grad[0, 1], np.zeros([2, 3, 1]))
 
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=lambda d: d.name)
@@ -366,6 +416,46 @@ def test_derivatives_through_a_loop(implementation):
         assert_close(graph, eager.numpy(), 1e-5)
 
 
+@pytest.mark.parametrize("by", ["images", "window"])
+@pytest.mark.parametrize("graph", [False, True])
+def test_forward_mode(implementation, graph, by):
+    """A directional derivative is the gradient along its direction."""
+    sources = {
+        "images": random_images([2, 8, 9, 1], tf.float64),
+        "window": tf.constant([[3.2, 4.1, 1.0, 1.5, 1.2, 0.8]] * 2, tf.float64),
+    }
+    rng = np.random.default_rng(4)
+    direction = tf.constant(rng.normal(size=sources[by].shape))
+    weights = tf.constant(rng.normal(size=[2, 3, 4, 1]))
+
+    def read(images, window):
+        glimpses = gaussian_glimpse(images, window, (3, 4), implementation)
+        return tf.reduce_sum(weights * glimpses**2)
+
+    function = tf.function(read) if graph else read
+
+    def gradients(function):
+        with tf.GradientTape() as tape:
+            tape.watch(sources)
+            result = function(**sources)
+        return tape.gradient(result, sources)
+
+    with tf.autodiff.ForwardAccumulator(sources[by], direction) as accumulator:
+        first = function(**sources)
+        second = gradients(function)
+    np.testing.assert_allclose(
+        accumulator.jvp(first),
+        tf.reduce_sum(direction * gradients(read)[by]),
+        rtol=1e-9,
+    )
+    with tf.GradientTape() as tape:
+        tape.watch(sources)
+        along = tf.reduce_sum(direction * gradients(read)[by])
+    expected = tape.gradient(along, sources)
+    for name, gradient in second.items():
+        assert_close(accumulator.jvp(gradient), expected[name].numpy(), 1e-9)
+
+
 def test_eager_mode_runs_only_the_gradient_asked_for(fused, monkeypatch):
     images = random_images([1, 8, 8, 1], tf.float32)
     window = tf.constant([[4.0, 4.0, 1.0, 1.0, 1.0, 1.0]])
@@ -435,6 +525,34 @@ def test_unknown_dimensions(implementation, rank):
         input_signature=[tf.TensorSpec(None), tf.TensorSpec(None)],
     )
     np.testing.assert_array_equal(function(images, window), expected)
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+def test_gradients_of_the_raw_op_for_a_window_of_unknown_rank(fused, rank):
+    images = random_images([2, 9, 11, 3], tf.float32)
+    window = random_windows("usual", images.shape, 2, tf.float32)
+    window = window[:, 0] if rank == 2 else window
+
+    def gradients(images, window):
+        with tf.GradientTape() as outer:
+            outer.watch(window)
+            with tf.GradientTape() as inner:
+                inner.watch([images, window])
+                glimpses = fused.ratm_gaussian_glimpse(
+                    images=images,
+                    window=window,
+                    glimpse_height=3,
+                    glimpse_width=4,
+                    Tout=tf.float32,
+                )
+                loss = tf.reduce_sum(glimpses**2)
+            first = inner.gradient(loss, [images, window])
+        return *first, outer.gradient(first[1], window)
+
+    signature = [tf.TensorSpec(images.shape), tf.TensorSpec(None)]
+    actual = tf.function(gradients, input_signature=signature)(images, window)
+    for a, e in zip(actual, gradients(images, window), strict=True):
+        assert_close(a, e.numpy(), 1e-5)
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,28 @@ def test_both_forms_in_one_scope_each_agree(fused):
     np.testing.assert_allclose(*results, atol=1e-6)
 
 
+@pytest.mark.parametrize("first", ["plain", "compiled"])
+def test_auto_is_the_form_of_each_caller_of_a_function(fused, first):
+    """Whether XLA's caller or another traced the function first."""
+
+    @tf.function
+    def read(window):
+        return gaussian_glimpse(IMAGES, window, (3, 4))
+
+    callers = {
+        "plain": tf.function(lambda window: read(window)),
+        "compiled": tf.function(lambda window: read(window), jit_compile=True),
+    }
+    for name in (first, *callers):
+        np.testing.assert_allclose(
+            callers[name](WINDOW),
+            gaussian_glimpse(IMAGES, WINDOW, (3, 4), "tf"),
+            atol=1e-6,
+        )
+    assert OP in ops_of(callers["plain"], WINDOW)
+    assert OP not in ops_of(callers["compiled"], WINDOW)
+
+
 def test_the_environment_is_stronger_than_a_scope(fused, monkeypatch):
     monkeypatch.setenv("RATM_TF_PY_OPS", "1")
     with implementation_scope("fused"):

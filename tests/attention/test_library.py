@@ -94,16 +94,94 @@ def test_a_library_older_than_its_sources_is_told_of_once(fused, tmp_path):
     assert "built from other sources than those of custom_ops" in output
 
 
-def test_environment_switches_the_fused_op_off_silently():
+@pytest.mark.parametrize("value", ["1", "true"])
+def test_environment_switches_the_fused_op_off_silently(value):
     output = run(
-        """
+        f"""
         read("fused")
-        assert "RATM_TF_PY_OPS=1" in library.unavailable_reason()
+        assert "RATM_TF_PY_OPS={value}" in library.unavailable_reason()
         assert library._load.cache_info().currsize == 0
         """,
-        RATM_TF_PY_OPS="1",
+        RATM_TF_PY_OPS=value,
     )
     assert "RuntimeWarning" not in output
+
+
+@pytest.mark.parametrize(
+    "value,off",
+    [("1", True), ("True", True), ("yes", True)]
+    + [(value, False) for value in ("", "0", "false", "FALSE", " 0 ")],
+)
+def test_values_that_switch_the_fused_op_off(monkeypatch, value, off):
+    monkeypatch.setenv("RATM_TF_PY_OPS", value)
+    assert library.switched_off() == off
+
+
+@pytest.mark.parametrize("how", ["load_op_library", "load_library"])
+@pytest.mark.parametrize("which", ["the same", "a copy"])
+def test_a_library_that_someone_else_loaded(fused, tmp_path, which, how):
+    output = run(
+        f"""
+        import shutil
+        path = library.PATH
+        if {which!r} == "a copy":
+            path = shutil.copy(path, {str(tmp_path / "ops.so")!r})
+        tf.{how}(str(path))
+        if ({which!r}, {how!r}) == ("a copy", "load_library"):
+            assert "another copy" in library.unavailable_reason()
+        else:
+            read("fused")
+        read()
+        print("done")
+        """,
+        RATM_TF_PY_OPS="0",
+    )
+    assert "done" in output
+
+
+LIMITED = """
+import resource
+read("fused")
+images = tf.random.stateless_uniform([1, 1, 300_000, 1], (1, 2))
+window = tf.constant([[15e4, 0, 1e6, 1, 1, 1]])
+
+def used():
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[0]) << 12
+
+def large():
+    return gaussian_glimpse(images, window, (1, {columns}), "fused")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_memory_that_ends_is_an_error(fused):
+    output = run(
+        LIMITED.format(columns=3000)
+        + """
+resource.setrlimit(resource.RLIMIT_AS, [used() + (1 << 30)] * 2)
+for call in (large, tf.function(large)):
+    try:
+        call()
+    except tf.errors.ResourceExhaustedError:
+        print("exhausted")
+read("fused")
+""",
+        RATM_TF_PY_OPS="0",
+    )
+    assert output.count("exhausted\n") == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_a_large_call_leaves_little_behind(fused):
+    run(
+        LIMITED.format(columns=300)
+        + """
+before = used()
+large()
+assert used() - before < 100 << 20, used() - before
+""",
+        RATM_TF_PY_OPS="0",
+    )
 
 
 def test_results_do_not_depend_on_thread_counts(fused):

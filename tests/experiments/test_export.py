@@ -44,7 +44,6 @@ def test_says_what_is_wrong(flags, message, tmp_path):
     )
     assert result.returncode == 1 and not result.stdout
     assert "Traceback" not in result.stderr
-    (line,) = [
-        line for line in result.stderr.splitlines() if line.startswith("Error: ")
-    ]
+    lines = result.stderr.splitlines()
+    (line,) = [line for line in lines if line.startswith("Error: ")]
     assert message in line

@@ -93,9 +93,8 @@ runpy.run_path({str(EXPERIMENTS / "serve.py")!r}, run_name="__main__")
     )
     assert result.returncode == 1 and not result.stdout
     assert "Traceback" not in result.stderr
-    (line,) = [
-        line for line in result.stderr.splitlines() if line.startswith("Error: ")
-    ]
+    lines = result.stderr.splitlines()
+    (line,) = [line for line in lines if line.startswith("Error: ")]
     return line
 
 

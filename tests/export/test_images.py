@@ -39,16 +39,29 @@ def png(width, height):
 
 
 @pytest.mark.parametrize("encode", [tf.io.encode_png, tf.io.encode_jpeg])
-def test_short_files_of_large_images(encode, monkeypatch):
-    monkeypatch.setattr("ratm_tf.export.images.MOST_PIXEL_VALUES", 3 * 8 * 10)
-    file = encode(tf.zeros([8, 10, 1], tf.uint8)).numpy()
-    assert decode_images([file], channels=3).shape == (1, 8, 10, 3)
-    assert decode_images([file] * 3, channels=1).shape == (3, 8, 10, 1)
-    decode = tf.function(decode_images)
-    message = r"at most 240 values.*index:\] \[\[0\]\]"
-    for files, channels in (([file] * 2, 3), ([file] * 4, 1)):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-            decode(tf.constant(files), channels)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("of_file", [1, 3])
+def test_short_files_of_large_images(encode, channels, of_file, monkeypatch):
+    """What the files hold is counted, not what becomes of it in the end."""
+    monkeypatch.setattr("ratm_tf.export.images.MOST_PIXEL_VALUES", of_file * 3 * 80)
+    file = encode(tf.zeros([8, 10, of_file], tf.uint8)).numpy()
+    assert decode_images([file] * 3, channels).shape == (3, 8, 10, channels)
+    message = rf"at most {of_file * 240} values.*index:\] \[\[0\]\]"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        tf.function(decode_images)(tf.constant([file] * 4), channels)
+
+
+@pytest.mark.parametrize("of_file", [1, 2, 3, 4])
+def test_channels_of_png(of_file, monkeypatch):
+    pixels = np.full([8, 10, of_file], 200, np.uint8)
+    file = tf.io.encode_png(pixels).numpy()
+    for channels in (1, 3):
+        np.testing.assert_array_equal(decode_images([file], channels), 200)
+    monkeypatch.setattr("ratm_tf.export.images.MOST_PIXEL_VALUES", of_file * 80 - 1)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most"):
+        decode_images([file], 1)
+    monkeypatch.setattr("ratm_tf.export.images.MOST_PIXEL_VALUES", of_file * 80)
+    assert decode_images([file], 1).shape == (1, 8, 10, 1)
 
 
 @pytest.mark.parametrize("size", [(2**31, 2**31), (2**32 - 1, 2**32 - 1), (0, 0)])

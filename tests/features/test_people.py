@@ -94,9 +94,7 @@ def test_wrong_weights(tmp_path):
     with pytest.raises(FileNotFoundError):
         import_theano_weights(tmp_path / "nothing.h5")
     theano_weights(tmp_path / "weights.h5", fc2_b=np.zeros(10))
-    with pytest.raises(
-        ValueError, match=r"`fc2_b`.* shape \(256,\). Received: \(10,\)"
-    ):
+    with pytest.raises(ValueError, match=r"`fc2_b`.*\(256,\). Received: \(10,\)"):
         import_theano_weights(tmp_path / "weights.h5")
     with h5py.File(tmp_path / "empty.h5", "w"):
         pass

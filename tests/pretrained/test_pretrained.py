@@ -82,7 +82,7 @@ def test_the_table_says_what_there_is(preset):
     assert preset.size < 2 * 2**20
     program, *flags = preset.command.split()
     text = (DATASETS.parents[1] / "experiments" / program).read_text()
-    assert all(flag.startswith("--") for flag in flags) and "app.run" in text
+    assert all(flag.startswith("--") for flag in flags) and "program.run" in text
     assert preset.figures and preset.follows and preset.differs and preset.data
     files = {path.stem for path in DATASETS.parent.glob("pretrained/*.keras")}
     assert files == set(PRESETS)

@@ -18,7 +18,8 @@ def otb_sequences(data_dir, names=None, channels=1):
         data_dir: folder of the sequences, such as `Jogging`, each with its frames in
             `img` and `groundtruth_rect.txt`.
         names: sequences to read, `"Jogging"` for all its targets or `"Jogging.2"` for
-            one. Default: all folders of `data_dir`, but for hidden ones and `__MACOSX`.
+            one, in a list or alone. Default: all folders of `data_dir`, but for hidden
+            ones and `__MACOSX`.
         channels: 1 for grey frames, 3 for RGB.
 
     Returns:
@@ -46,6 +47,8 @@ def otb_sequences(data_dir, names=None, channels=1):
     if names is None:
         folders = [path.name for path in data_dir.iterdir() if path.is_dir()]
         names = sorted(name for name in folders if name[0] not in "._")
+    elif isinstance(names, str):
+        names = [names]
     targets = [target for name in names for target in _targets(data_dir, name)]
 
     def sequences():

@@ -1,0 +1,63 @@
+"""The CPU's arithmetic, on random cases and under sanitizers.
+
+`pytest -s -m slow custom_ops/tests/test_property.py` tries 20,000 cases of each type, and
+says how long a thousand take.
+"""
+
+import pathlib
+import runpy
+import shutil
+import subprocess
+
+import pytest
+import tensorflow as tf
+
+from ratm_tf.attention import library
+
+ROOT = pathlib.Path(__file__).parents[2]
+TESTS = ROOT / "custom_ops" / "tests"
+OP = runpy.run_path(str(ROOT / "custom_ops" / "sources.bzl"))
+
+
+def run(folder, cases, *arguments):
+    """Builds the test with these arguments of the compiler, and runs it."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("there is no g++")
+    program = folder / "property_test"
+    flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}"]
+    source = TESTS / "property_test.cc"
+    command = [compiler, *flags, source, *arguments, "-o", program]
+    subprocess.run(command, check=True)
+    result = subprocess.run([program, str(cases)], capture_output=True, text=True)
+    print(result.stdout)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("cases", [200, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_the_library_as_it_is_built(fused, tmp_path, cases):
+    run(
+        tmp_path,
+        cases,
+        *(library.PATH, "-Wl,--no-as-needed", *tf.sysconfig.get_link_flags()),
+        f"-Wl,-rpath,{tf.sysconfig.get_lib()}",
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("instruction_set", OP["SIMD_FLAGS"])
+def test_sanitized(tmp_path, instruction_set):
+    flags = OP["SIMD_FLAGS"][instruction_set]
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    features = cpuinfo.read_text().split() if cpuinfo.exists() else []
+    needed = [flag[2:] for flag in flags if flag.startswith("-m") and "=" not in flag]
+    if not set(needed) <= set(features):
+        pytest.skip(f"the processor has no {instruction_set}")
+    run(
+        tmp_path,
+        100,
+        *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+        *flags,
+        f"-DRATM_SIMD={instruction_set}",
+        *(ROOT / "custom_ops" / "cpu" / name for name in ("simd.cc", "scratch.cc")),
+    )
