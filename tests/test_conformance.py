@@ -86,7 +86,7 @@ LAYERS = {
         {"return_window": True},
         (IMAGES, np.stack([ACTIVATIONS] * 2, axis=1)),
     ),
-    "EvenBrightness": (EvenBrightness, (0.2,), {"darkness": 0.1}, (IMAGES,)),
+    "EvenBrightness": (EvenBrightness, (0.2,), {}, (IMAGES,)),
     "GreyConv2D": (GreyConv2D, (2, 3), {"padding": "same"}, (IMAGES,)),
 }
 CELLS = {

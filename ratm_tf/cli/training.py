@@ -11,7 +11,7 @@ PRESET = flags.DEFINE_enum(
     "preset",
     "fast",
     ["fast", "best", "paper"],
-    "The recipe: 'fast' is the quickest good one, 'best' (of one ball or digit) comes "
+    "The recipe: 'fast' is the quickest good one, 'best' (of balls and digits) comes "
     "closest to what can be known, 'paper' is the paper's.",
 )
 _STEPS = flags.DEFINE_integer(

@@ -12,9 +12,8 @@ class EvenBrightness(keras.layers.Layer):
     recurrent cell can learn exactly.
 
     Args:
-        mean: mean brightness of the scaled glimpses.
-        darkness: added to a glimpse's own mean brightness. It bounds by how much dark
-            glimpses are scaled, and the gradient to where they were read with them.
+        mean: mean brightness of the scaled glimpses. Those that are darker than a
+            thousandth hardly become brighter.
 
     Call arguments:
         glimpses: floating `[B, N, M, C]` in 0..1.
@@ -23,7 +22,7 @@ class EvenBrightness(keras.layers.Layer):
         `[B, N, M, C]`, of the layer's dtype.
 
     Raises:
-        ValueError: if `mean` or `darkness` is not greater than 0.
+        ValueError: if `mean` is not greater than 0.
 
     Example:
     >>> layer = ratm_tf.features.EvenBrightness(mean=0.1)
@@ -32,13 +31,11 @@ class EvenBrightness(keras.layers.Layer):
     array([0.1, 0.1], dtype=float32)
     """
 
-    def __init__(self, mean=0.1, darkness=1e-3, **kwargs):
+    def __init__(self, mean=0.1, **kwargs):
         super().__init__(**kwargs)
-        for name, value in (("mean", mean), ("darkness", darkness)):
-            if not value > 0:
-                raise ValueError(f"Expected `{name}` > 0. Received: {value!r}")
+        if not mean > 0:
+            raise ValueError(f"Expected `mean` > 0. Received: {mean!r}")
         self.mean = mean
-        self.darkness = darkness
 
     def build(self, input_shape):
         if len(input_shape) != 4:
@@ -49,13 +46,10 @@ class EvenBrightness(keras.layers.Layer):
 
     def call(self, glimpses):
         brightness = keras.ops.mean(glimpses, axis=(1, 2, 3), keepdims=True)
-        return glimpses * (self.mean / (brightness + self.darkness))
+        return glimpses * (self.mean / (brightness + 1e-3))
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self):
-        return super().get_config() | {
-            "mean": self.mean,
-            "darkness": self.darkness,
-        }
+        return super().get_config() | {"mean": self.mean}
