@@ -17,10 +17,9 @@ from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
 from ratm_tf.pretrained import PRESETS
 
 DATASETS = pathlib.Path(ratm_tf.datasets.__file__).parent
-# What the files predicted when they were saved.
-PREDICTIONS = json.loads(
-    pathlib.Path(__file__).with_name("predictions.json").read_text()
-)
+HERE = pathlib.Path(__file__).parent
+# Trackers that the package shipped once, saved before their classes changed.
+SAVED = HERE / "saved"
 FRAME_SIZES = {
     "bouncing_balls": (20, 20),
     "bouncing_balls_last": (20, 20),
@@ -46,10 +45,25 @@ def drawn_videos(height, width, num_frames=12):
     return np.stack([video, video[:, ::-1]])
 
 
-@pytest.mark.parametrize("name", FRAME_SIZES)
-def test_saved_trackers_predict_what_they_did(name):
-    height, width = FRAME_SIZES[name]
-    tracker = keras.saving.load_model(PRESETS[name].path, compile=False)
+def predictions(folder):
+    """What the files predicted when they were saved."""
+    return json.loads((folder / "predictions.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        *((PRESETS[name].path, predictions(HERE)[name]) for name in FRAME_SIZES),
+        *(
+            (SAVED / f"{name}.keras", expected)
+            for name, expected in predictions(SAVED).items()
+        ),
+    ],
+    ids=lambda value: getattr(value, "stem", ""),
+)
+def test_saved_trackers_predict_what_they_did(path, expected):
+    height, width = FRAME_SIZES[path.stem]
+    tracker = keras.saving.load_model(path, compile=False)
     inputs = {"frames": drawn_videos(height, width)}
     if tracker.starts_on_target:
         radius, x = height / 8, 0.3 * width
@@ -60,7 +74,6 @@ def test_saved_trackers_predict_what_they_did(name):
             ]
         )
     outputs = tracker.predict(inputs, verbose=0)
-    expected = PREDICTIONS[name]
     for output in ("boxes", "corner_boxes"):
         np.testing.assert_allclose(
             outputs[output][:, [1, 5, 11]], expected[output], atol=0.02
@@ -74,7 +87,7 @@ def test_saved_classifiers_predict_what_they_did(name):
     model = keras.saving.load_model(PRESETS[name].path, compile=False)
     glimpses = drawn_videos(28, 28, num_frames=1)[:, 0] / np.float32(255)
     found = model.predict(glimpses, verbose=0)
-    np.testing.assert_allclose(found, PREDICTIONS[name], atol=1e-4)
+    np.testing.assert_allclose(found, predictions(HERE)[name], atol=1e-4)
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
