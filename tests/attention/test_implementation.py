@@ -165,6 +165,7 @@ def test_auto_wants_kernels_for_the_gpu(
 ):
     monkeypatch.setattr(library, "unavailable_reason", lambda: unavailable)
     monkeypatch.setattr(library, "devices", lambda: devices)
+    monkeypatch.setattr(implementation.build_record, "read", lambda path: {})
     gpus = ["GPU:0"] if gpu_visible else []
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
     actual = fallback_reason("auto")
