@@ -346,7 +346,8 @@ bool Check(const char* type, const Case& test, std::mt19937& random,
                              brightest, ToDoubles(results.window_grad),
                              expected.window_grad, for_window, test.extreme);
     if constexpr (!std::is_same_v<T, uint8_t>) {
-      const double subnormal = std::is_same_v<T, Half> ? 0x1p-25 : 0;
+      // To round to a subnormal number.
+      const double subnormal = std::is_same_v<T, Half> ? 0x1.1p-25 : 0;
       passed &=
           Agree(name + ", image gradient", ToDoubles(results.images_grad),
                 expected.images_grad, for_images, subnormal, test.extreme);

@@ -1,7 +1,7 @@
 """The CPU's arithmetic, on random cases and under sanitizers.
 
-`pytest -s -m slow custom_ops/tests/test_property.py` tries 20,000 cases of each type, and
-says how long a thousand take.
+`pytest -s -m slow custom_ops/tests/test_property.py` tries 20,000 cases of each type,
+and says how long a thousand take.
 """
 
 import pathlib

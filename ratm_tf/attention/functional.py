@@ -28,7 +28,11 @@ def gaussian_glimpse(images, window, glimpse_size=(28, 28), implementation="auto
 
     Args:
         images: shape `[B, H, W, C]`, dtype uint8, bfloat16, float16, float32 or
-            float64, finite, H and W positive. The scale of the values is kept.
+            float64, finite, H and W positive. The scale of the values is kept. To
+            the fused op a pixel that is not finite matters where a Gaussian sees it,
+            within 5.5 sigma of its mean or of the pixel nearest to that (6 for
+            gradients, 9 in float64), and nowhere else; to the TensorFlow form,
+            everywhere.
         window: `center_x, center_y, sigma_x, sigma_y, stride_x, stride_y` in
             pixels, shape `[B, 6]`, or `[B, K, 6]` for K windows into each image.
             Any real dtype; computed in float32, or float64 for float64 images. A
@@ -50,6 +54,7 @@ def gaussian_glimpse(images, window, glimpse_size=(28, 28), implementation="auto
         ValueError: an argument has a shape or a value other than those above, or
             `"fused"` was asked for where XLA compiles.
         RuntimeError: `"fused"` was asked for and is not available.
+        tf.errors.ResourceExhaustedError: there is no memory to work in.
         tf.errors.InvalidArgumentError: shapes unknown when a graph was built turn
             out wrong as it runs.
 

@@ -442,12 +442,14 @@ def test_forward_mode(implementation, graph, by):
 
     with tf.autodiff.ForwardAccumulator(sources[by], direction) as accumulator:
         first = function(**sources)
-        second = gradients(function)
+        second = gradients(function) if by == "window" else {}
     np.testing.assert_allclose(
         accumulator.jvp(first),
         tf.reduce_sum(direction * gradients(read)[by]),
         rtol=1e-9,
     )
+    if not second:
+        return
     with tf.GradientTape() as tape:
         tape.watch(sources)
         along = tf.reduce_sum(direction * gradients(read)[by])
