@@ -103,12 +103,27 @@ def test_another_batch_size_is_another_run(tmp_path):
         train(tmp_path, steps=1, batch_size=4)
 
 
-def test_a_rate_too_high_keeps_the_last_good_model(tmp_path):
+class Poison(keras.callbacks.Callback):
+    """Makes a weight NaN in the second epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            weight = self.model.trainable_variables[0]
+            weight.assign(weight * float("nan"))
+
+
+def test_what_is_not_finite_leaves_the_last_good_model(tmp_path):
     train(tmp_path, steps=2)
-    with pytest.raises(NotFinite):
-        train(tmp_path, steps=40, rate=float("inf"))
+    with pytest.raises(NotFinite, match="epoch 2.*keeps epoch 1"):
+        train(tmp_path, steps=8, callbacks=[Poison()])
     saved = keras.saving.load_model(tmp_path / "model.keras", compile=False)
     assert all(np.isfinite(weight).all() for weight in saved.get_weights())
+
+
+def test_a_rate_too_high_ends_training(tmp_path):
+    with pytest.raises(NotFinite, match="lower learning rate"):
+        train(tmp_path, steps=4, rate=float("inf"))
+    assert not (tmp_path / "model.keras").exists()
 
 
 PROGRAM = """
