@@ -19,6 +19,7 @@ class IRNNCell(keras.layers.Layer):
         scale: `W_rec` starts as this multiple of the identity. At 1 the first hidden
             states are remembered for ever, below it they fade.
         kernel_regularizer: regulariser of `W_in`.
+        use_bias: whether there is a bias; the paper's Eq. 1 has none.
 
     Call arguments:
         inputs: floating `[B, features]`, `x_t`.
@@ -33,7 +34,9 @@ class IRNNCell(keras.layers.Layer):
     TensorShape([2, 64])
     """
 
-    def __init__(self, units, scale=1.0, kernel_regularizer=None, **kwargs):
+    def __init__(
+        self, units, scale=1.0, kernel_regularizer=None, use_bias=True, **kwargs
+    ):
         super().__init__(**kwargs)
         if units != int(units) or units < 1:
             raise ValueError(
@@ -42,6 +45,7 @@ class IRNNCell(keras.layers.Layer):
         self.state_size = self.output_size = int(units)
         self.scale = scale
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.use_bias = use_bias
 
     def build(self, inputs_shape):
         units = self.state_size
@@ -56,14 +60,17 @@ class IRNNCell(keras.layers.Layer):
             shape=(units, units),
             initializer=keras.initializers.Identity(self.scale),
         )
-        self.bias = self.add_weight(name="bias", shape=(units,), initializer="zeros")
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias", shape=(units,), initializer="zeros"
+            )
 
     def call(self, inputs, states):
         inputs, hidden = tf.convert_to_tensor(inputs), tf.convert_to_tensor(states[0])
         total = tf.matmul(inputs, self.kernel) + tf.matmul(
             hidden, self.recurrent_kernel
         )
-        hidden = tf.nn.relu(total + self.bias)
+        hidden = tf.nn.relu(total + self.bias if self.use_bias else total)
         return hidden, [hidden]
 
     def get_initial_state(self, batch_size=None):
@@ -74,4 +81,5 @@ class IRNNCell(keras.layers.Layer):
             "units": self.state_size,
             "scale": self.scale,
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "use_bias": self.use_bias,
         }
