@@ -54,7 +54,7 @@ class Tracker(keras.Model):
         inputs: dict of
             `frames`: `[B, T, H, W, C]`, uint8 in 0..255 or floating in 0..1;
             `initial_box`: `[B, 4]`, `(x1, y1, x2, y2)` in pixels, the target's box in
-            the first frame, for cells with `initial_window="given"`;
+            the first frame, for cells whose `initial_window` is given;
             or the frames alone.
 
     Labels are a dict by output, or the true boxes alone; sample weights are `[B]` or
@@ -129,7 +129,7 @@ class Tracker(keras.Model):
     @property
     def starts_on_target(self):
         """Whether the tracker takes the `initial_box` of a given target."""
-        return self.cell.initial_window == "given"
+        return self.cell.initial_window != "learned"
 
     @property
     def state_spec(self):
@@ -300,7 +300,7 @@ class Tracker(keras.Model):
             frame_size: `(H, W)` of the frames, integers, or integer tensors, scalar or
                 `[B]` for streams of frames of different sizes.
             initial_box: `[B, 4]`, the target's `(x1, y1, x2, y2)` in pixels, for cells
-                with `initial_window="given"`.
+                whose `initial_window` is given.
 
         Returns:
             List of float32 tensors, see `RATMCell.get_initial_state`.
@@ -415,6 +415,9 @@ class Tracker(keras.Model):
         return super().get_config() | {
             "cell": keras.saving.serialize_keras_object(self.cell),
             "objectives": self._serialized_objectives(),
+            "frozen": [
+                n for n, model in self.objectives.items() if not model.trainable
+            ],
             "box_scale": self.box_scale,
             "box": self.box,
             "unroll": self.unroll,
@@ -434,6 +437,8 @@ class Tracker(keras.Model):
         config["cell"] = deserialize(config["cell"])
         for name, model in config["objectives"].items():
             config["objectives"][name] = deserialize(model)
+        for name in config.pop("frozen", []):
+            config["objectives"][name].trainable = False
         return cls(**config)
 
 

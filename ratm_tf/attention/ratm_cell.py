@@ -45,7 +45,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
     and `w_0 = w_1`. What it sees in the glimpse it can add to that, for a place and a
     velocity in the frame.
 
-    The window of the first step is `b`: learnt, or given by the initial state. Windows
+    The window of the first step is learnt, or given by the initial state. Windows
     and states are float32 whatever the dtype policy, which rules the features and the
     recurrent cell.
 
@@ -61,8 +61,10 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             last is not the paper's or its authors'.
         sees_window: whether the recurrent cell sees, beside the features, the window
             and how it moved, see above.
-        initial_window: `"learned"`, or `"given"` for cells that start on a target: the
-            initial state then says where (see `get_initial_state`).
+        initial_window: which part of the first window is learnt: `"learned"`, all of
+            it is `b`; `"given"`, none, for cells that start on a target: `b` is what
+            the initial state says (see `get_initial_state`); or `"given_first"`, the
+            initial state has the first window alone, and `b` is learnt.
         initial_sigma: a learnt initial window spans the frame at the start of training,
             with this sigma in pixels. Near the stride, so that the filters of the grid
             overlap, it lets gradients find a target anywhere.
@@ -117,7 +119,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         super().__init__(autocast=False, dtype="float32", **kwargs)
         for name, value, choices in (
             ("window_update", window_update, ("absolute", "residual", "relative")),
-            ("initial_window", initial_window, ("learned", "given")),
+            ("initial_window", initial_window, ("learned", "given", "given_first")),
         ):
             if value not in choices:
                 raise ValueError(
@@ -224,7 +226,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             initializer=keras.initializers.Constant(
                 [0.0, 0.0, self.initial_sigma, self.initial_sigma, 1.0, 1.0]
             ),
-            trainable=self.initial_window == "learned",
+            trainable=self.initial_window != "given",
         )
         # Keras trains the weights that a part got after it was frozen.
         for frozen in self._frozen() if self.trainable else [self]:
@@ -354,8 +356,8 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
 
         Args:
             batch_size: number of sequences `B`.
-            activations: float `[B, 6]`, the raw first window of each sequence. Default:
-                the learnt `b` of Eq. 5.
+            activations: float `[B, 6]`, the raw first window of each sequence, and `b`
+                of Eq. 5, too, with `initial_window="given"`. Default: the learnt `b`.
 
         Returns:
             List of float32 tensors of the sizes in `state_size`.
@@ -365,12 +367,15 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         else:
             sizes = keras.tree.flatten(self.recurrent_cell.state_size)
             hidden = [tf.zeros([batch_size, size]) for size in sizes]
+        bias = tf.broadcast_to(self.window_bias, [batch_size, 6])
         if activations is None:
-            activations = tf.broadcast_to(self.window_bias, [batch_size, 6])
+            activations = bias
+        elif self.initial_window == "given":
+            bias = activations
         return [
             *(tf.cast(state, tf.float32) for state in keras.tree.flatten(hidden)),
             activations,
-            activations,
+            bias,
             *([tf.zeros([batch_size, 4])] if self.sees_window else []),
         ]
 

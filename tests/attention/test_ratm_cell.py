@@ -326,7 +326,24 @@ def test_initial_window():
     given.build((None, 20, 24, 1))
     assert len(given.trainable_weights) == len(learned.trainable_weights) - 1
     first = tf.constant([[0.5, 0.25, 1.0, 1.0, 0.1, 0.2]])
-    np.testing.assert_array_equal(given.get_initial_state(1, first)[-2], first)
+    for state in given.get_initial_state(1, first)[-2:]:
+        np.testing.assert_array_equal(state, first)
+
+
+def test_a_first_window_that_is_given_and_a_bias_that_is_learnt():
+    cell = RATMCell(8, SIZE, initial_window="given_first")
+    cell.build((None, 20, 24, 1))
+    assert any(w.path.endswith("window_bias") for w in cell.trainable_weights)
+    randomize(cell)
+    first = tf.constant([[0.5, 0.25, 1.0, 1.0, 0.1, 0.2]])
+    *_, activations, bias = states = cell.get_initial_state(1, first)
+    np.testing.assert_array_equal(activations, first)
+    np.testing.assert_array_equal(bias, [cell.window_bias])
+    for frame in np.moveaxis(FRAMES[:1], 1, 0):
+        _, states = cell(frame, states)
+        hidden, activations, _ = states
+        expected = hidden @ cell.window.kernel + cell.window_bias
+        np.testing.assert_allclose(activations, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_learnt_initial_window_gets_a_gradient():

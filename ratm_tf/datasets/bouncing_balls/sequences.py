@@ -25,6 +25,7 @@ def bouncing_balls_sequences(
     start=0,
     seed=0,
     num_balls=1,
+    random_window=False,
 ):
     """Builds sequences of balls that bounce around a 20x20 frame.
 
@@ -43,13 +44,18 @@ def bouncing_balls_sequences(
         start: index of the first sequence.
         seed: integer, chooses the whole collection of sequences.
         num_balls: balls per sequence, at most 6; the first is the target.
+        random_window: whether sequences have an `initial_box` drawn at random, where a
+            tracker looks in the first frame, whose `initial_window` is then
+            `"given_first"`.
 
     Returns:
         A `tf.data.Dataset` of dicts, here with a leading B if batched:
 
         - `frames`: uint8 of shape [T, 20, 20, 1], 0..255;
         - `boxes`: float32 of shape [T, 4], the target ball's diameter of 4.8 pixels as
-          (x1, y1, x2, y2) in pixels, edges included.
+          (x1, y1, x2, y2) in pixels, edges included;
+        - with `random_window`, `initial_box`: float32 of shape [4], of half the frame's
+          size to all of it, centred somewhere in the frame, whatever the ball does.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -65,29 +71,31 @@ def bouncing_balls_sequences(
     if batch_size is not None:
         batch_size = integer("batch_size", batch_size, at_least=1)
     seed, split = integer("seed", seed), one_of("split", split, SPLITS)
-    positions, directions = (
+    positions, directions, windows = (
         stream("bouncing_balls", seed, split, num_balls, quantity)
-        for quantity in ("position", "direction")
+        for quantity in ("position", "direction", "window")
     )
     indices = sequence_indices(start, num_sequences)
     cardinality = indices.cardinality()
 
-    def sequence(centers):
+    def drawn(index):
+        balls = draw_balls(positions(index), directions(index), num_balls)
+        return balls, _random_box(windows(index))
+
+    def sequence(centers, initial_box):
         target = centers[..., 0, :] - 0.5
         reach = PIXELS * RADIUS
-        return {
+        example = {
             "frames": render(centers),
             "boxes": tf.concat([target - reach, target + reach], axis=-1),
         }
+        return example | ({"initial_box": initial_box} if random_window else {})
 
     # Many boxes of balls move as fast as one does.
     dataset = (
-        indices.map(
-            lambda index: draw_balls(positions(index), directions(index), num_balls),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+        indices.map(drawn, num_parallel_calls=tf.data.AUTOTUNE)
         .batch(_BLOCK)
-        .map(lambda *start: PIXELS * simulate(*start, num_frames))
+        .map(lambda balls, box: (PIXELS * simulate(*balls, num_frames), box))
     )
     if batch_size is None:
         dataset = dataset.unbatch()
@@ -98,6 +106,13 @@ def bouncing_balls_sequences(
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))
     dataset = dataset.map(sequence, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _random_box(key):
+    span = tf.constant([width - 1.0 for width in FRAME_SIZE[::-1]])
+    center, size = tf.split(tf.random.stateless_uniform([4], key, alg="philox"), 2)
+    center, half = center * span, (1.0 + size) * span / 4.0
+    return tf.concat([center - half, center + half], axis=0)
 
 
 def render(centers):

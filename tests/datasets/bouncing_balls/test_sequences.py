@@ -90,6 +90,27 @@ def test_sequences_depend_on_seed_split_and_index_alone():
     assert len(different) == 3 * len(expected)
 
 
+def test_random_windows_are_anywhere_in_the_frame():
+    options = {"num_frames": 2, "batch_size": 1000, "num_sequences": 1000}
+    plain = next(iter(bouncing_balls_sequences("train", **options)))
+    example = next(
+        iter(bouncing_balls_sequences("train", random_window=True, **options))
+    )
+    boxes = example.pop("initial_box").numpy()
+    for name, values in plain.items():  # the balls do not change
+        np.testing.assert_array_equal(values, example[name])
+    center, size = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    for drawn, low, high in ((center, 0, 19), (size, 9.5, 19)):
+        assert drawn.min() >= low - 1e-4 and drawn.max() <= high + 1e-4
+        np.testing.assert_allclose(drawn.mean(axis=0), (low + high) / 2, rtol=0.1)
+        assert np.ptp(drawn, axis=0).min() > 0.95 * (high - low)
+    balls = (example["boxes"][:, 0, :2] + example["boxes"][:, 0, 2:]) / 2
+    mixed = np.corrcoef(np.concatenate([center, size, balls], axis=1).T)
+    assert np.abs(mixed - np.eye(6)).max() < 0.12
+    other = next(iter(bouncing_balls_sequences("test", random_window=True, **options)))
+    assert np.all(boxes != other["initial_box"].numpy())
+
+
 def test_sequences_never_change():
     """Trained models and their figures hold for these sequences."""
     (element,) = sequences("test", num_frames=3, num_sequences=1)
