@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from ratm_tf.datasets.arguments import integer, one_of
 from ratm_tf.datasets.kth.annotations import ACTIONS, SUBJECTS
-from ratm_tf.datasets.kth.videos import read_sequences
+from ratm_tf.datasets.kth.videos import read_sequences, subjects_at_hand
 from ratm_tf.datasets.parts import PER_FRAME, random_parts
 
 
@@ -48,7 +48,8 @@ def kth_sequences(
         actions: which actions to read.
         skip_bad: whether to log and leave out sequences that cannot be read instead of
             raising: a bad row of the box file, a missing or truncated video or one of
-            another size, a row of more frames than its video has.
+            another size, a row of more frames than its video has. Subjects of whom
+            there is no video are then none of those to draw from.
 
     Returns:
         A `tf.data.Dataset` of dicts, here with a leading B if batched:
@@ -76,7 +77,8 @@ def kth_sequences(
         num_sequences = integer("num_sequences", num_sequences, at_least=1)
     if batch_size is not None:
         batch_size = integer("batch_size", batch_size, at_least=1)
-    subjects = subjects_of(split, test_subject, seed)
+    at_hand = subjects_at_hand(data_dir, actions, skip_bad)
+    subjects = subjects_of(split, test_subject, seed, at_hand)
     examples = [
         _example(row, frames)
         for row, frames in read_sequences(data_dir, subjects, actions, skip_bad)
@@ -131,19 +133,21 @@ def _whole(examples):
     return dataset.apply(tf.data.experimental.assert_cardinality(len(examples)))
 
 
-def subjects_of(split, test_subject, seed=0):
+def subjects_of(split, test_subject, seed=0, subjects=SUBJECTS):
     """The subjects of a split that leaves one subject out.
 
     Args:
         split: "train", "validation" or "test".
-        test_subject: 1..25, the subject of the test split.
+        test_subject: one of `subjects`, that of the test split.
         seed: integer >= 0; the validation split has one of the others, drawn by it.
+        subjects: tuple of all there are, of 1..25.
 
     Returns:
         Tuple of subjects, 1..25.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of its range, or there are not three subjects,
+            one for each split.
 
     Example:
     >>> from ratm_tf.datasets.kth.sequences import subjects_of
@@ -152,13 +156,18 @@ def subjects_of(split, test_subject, seed=0):
     >>> len(subjects_of("train", test_subject=7))
     23
     """
-    test_subject = one_of("test_subject", test_subject, SUBJECTS)
+    split = one_of("split", split, ("train", "validation", "test"))
+    test_subject = one_of("test_subject", test_subject, subjects)
     seed = integer("seed", seed, at_least=0)
-    others = [subject for subject in SUBJECTS if subject != test_subject]
+    if split == "test":
+        return (test_subject,)
+    others = [subject for subject in subjects if subject != test_subject]
+    if len(others) < 2:
+        raise ValueError(
+            "Expected three `subjects` at least: one to test, one to validate, and "
+            f"the rest to train. Received: {subjects}"
+        )
     drawn = others[np.random.default_rng([seed, test_subject]).integers(len(others))]
-    splits = {
-        "test": (test_subject,),
-        "validation": (drawn,),
-        "train": tuple(subject for subject in others if subject != drawn),
-    }
-    return splits[one_of("split", split, tuple(splits))]
+    if split == "validation":
+        return (drawn,)
+    return tuple(subject for subject in others if subject != drawn)

@@ -8,10 +8,44 @@ from absl import logging
 
 from ratm_tf.datasets.arguments import one_of
 from ratm_tf.datasets.kth import FRAME_SIZE
-from ratm_tf.datasets.kth.annotations import ACTIONS, BadSequence, read_annotations
+from ratm_tf.datasets.kth.annotations import (
+    ACTIONS,
+    SUBJECTS,
+    BadSequence,
+    read_annotations,
+)
 from ratm_tf.opencv import cv2
 
 BOX_FILE = "KTHBoundingBoxInfo.txt"
+
+
+def subjects_at_hand(data_dir, actions, skip_bad=False):
+    """The subjects that leaving one out is about.
+
+    Args:
+        data_dir: folder of `KTHBoundingBoxInfo.txt` and the videos.
+        actions: the actions to look for, of `ACTIONS`.
+        skip_bad: whether those of whom there is no video are left out.
+
+    Returns:
+        Tuple of subjects, in their order: of 1..25 all, or those with a video.
+
+    Raises:
+        FileNotFoundError: there is no box file.
+
+    Example:
+    >>> from ratm_tf.datasets.kth.videos import subjects_at_hand
+    >>> len(subjects_at_hand("/nowhere", ["jogging"]))
+    25
+    """
+    if not skip_bad:
+        return SUBJECTS
+    data_dir = pathlib.Path(data_dir)
+    annotations = read_annotations(data_dir / BOX_FILE, skip_bad)
+    videos = {(row.subject, row.video) for row in annotations if row.action in actions}
+    return tuple(
+        sorted({subject for subject, name in videos if (data_dir / name).exists()})
+    )
 
 
 def read_sequences(data_dir, subjects, actions, skip_bad=False):

@@ -66,6 +66,29 @@ def test_splits_leave_one_subject_out():
         kth_sequences("test", data_dir=DUMMY, test_subject=9)
 
 
+def test_subjects_without_a_video_are_left_out(tmp_path):
+    header, rows = [""] * 4, []
+    for subject in (1, 2, 3, 4):
+        rows.append(f"{subject} 1 4 1 1 2 9 11 80 40 9 13 80 42")
+        if subject != 3:
+            video = tmp_path / f"person{subject:02d}_jogging_d1_uncomp.avi"
+            video.write_bytes((DUMMY / "person01_jogging_d1_uncomp.avi").read_bytes())
+    (tmp_path / "KTHBoundingBoxInfo.txt").write_text("\n".join(header + rows))
+    options = {"data_dir": tmp_path, "test_subject": 2, "skip_bad": True}
+    found = {
+        split: [int(example["subject"]) for example in kth_sequences(split, **options)]
+        for split in ("train", "validation", "test")
+    }
+    assert found["test"] == [2]
+    assert sorted(found["train"] + found["validation"]) == [1, 4]
+    with pytest.raises(ValueError, match="`test_subject` to be one of 1, 2, 4.*3"):
+        kth_sequences("test", **options | {"test_subject": 3})
+    (tmp_path / "person04_jogging_d1_uncomp.avi").unlink()
+    with pytest.raises(ValueError, match="three `subjects`.*\\(1, 2\\)"):
+        kth_sequences("train", **options)
+    assert len(kth_sequences("test", **options)) == 1
+
+
 def test_an_unknown_action_is_named():
     with pytest.raises(
         ValueError, match="`actions` to be one of .*Received: 'swimming'"
