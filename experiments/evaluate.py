@@ -54,15 +54,19 @@ _PENNFUDAN_PATH = flags.DEFINE_string(
 _OTB_DIR = flags.DEFINE_string("otb_dir", "data/otb", "Sequences of TB-100.")
 
 
-def recipe():
-    """The recipe whose test sequences the flags ask for."""
+def recipe(starts_on_target):
+    """The recipe whose test sequences the flags ask for.
+
+    Args:
+        starts_on_target: whether a ball's tracker is told where to look first.
+    """
     from ratm_tf import recipes
 
     changes = {"test_frames": _FRAMES.value, "test_sequences": _SEQUENCES.value}
     changes = {name: value for name, value in changes.items() if value is not None}
     match _DATASET.value:
         case "bouncing_balls":
-            return recipes.bouncing_balls(**changes)
+            return recipes.bouncing_balls(random_window=starts_on_target, **changes)
         case "moving_mnist" | "moving_mnist_two_digits" as name:
             digits = 1 if name == "moving_mnist" else 2
             return recipes.moving_mnist(
@@ -84,15 +88,16 @@ def main(_):
     with contextlib.redirect_stdout(sys.stderr):
         import ratm_tf
 
+        loaded = tracker.load_tracker()
         if _DATASET.value == "otb":  # whole sequences, one at a time
             dataset = ratm_tf.datasets.otb_sequences(_OTB_DIR.value).batch(1)
             spans, average = [(1, 10), (1, 50), (1, 100), None], "sequences"
             known = {}
         else:
-            dataset = recipe().test_data(seed=_SEED.value)
-            spans, average = recipe().spans, "frames"
-            known = recipe().oracle_iou(seed=_SEED.value)
-        loaded = tracker.load_tracker()
+            tested = recipe(loaded.starts_on_target)
+            dataset = tested.test_data(seed=_SEED.value)
+            spans, average = tested.spans, "frames"
+            known = tested.oracle_iou(seed=_SEED.value)
         metrics = ratm_tf.evaluate(loaded, dataset, spans, average=average)
         if _FILM_STRIP.value:
             first = {name: values[:4] for name, values in next(iter(dataset)).items()}

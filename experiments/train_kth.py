@@ -1,7 +1,8 @@
 r"""Trains RATM to follow walking, jogging and running people (section 6.3).
 
-On KTH it leaves one subject out, or each of the 25 in turn; without KTH's videos it
-trains on KTH-like ones of cut-out people:
+On KTH it leaves one subject out, or each of the 25 in turn, with --skip_bad each of
+those of whom there is a video; without KTH's videos it trains on KTH-like ones of
+cut-out people:
 
 python experiments/train_kth.py --kth_dir=kth --test_subject=all
 python experiments/train_kth.py --dataset=people --pennfudan_path=PennFudanPed
@@ -33,6 +34,11 @@ _SKIP_BAD = flags.DEFINE_bool(
 _PENNFUDAN_PATH = flags.DEFINE_string(
     "pennfudan_path", None, "The Penn-Fudan database (default: download it)."
 )
+_INITIAL_MODEL = flags.DEFINE_string(
+    "initial_model",
+    None,
+    "A tracker by the same preset to start from, a .keras file or pretrained:NAME.",
+)
 _FINETUNE = flags.DEFINE_bool(
     "finetune", False, "Let the paper preset's human CNN learn, too."
 )
@@ -51,7 +57,11 @@ def main(_):
     else:
         changes["pennfudan_path"] = _PENNFUDAN_PATH.value
     recipe = recipes.people(
-        _DATASET.value, training.PRESET.value, finetune=_FINETUNE.value, **changes
+        _DATASET.value,
+        training.PRESET.value,
+        finetune=_FINETUNE.value,
+        initial_model=_INITIAL_MODEL.value,
+        **changes,
     )
     all_subjects = _DATASET.value == "kth" and _TEST_SUBJECT.value == "all"
     training.train(recipe, "runs/kth", all_subjects)

@@ -49,40 +49,47 @@ def convolutional_features(model):
 
     Returns:
         A `keras.Model` from [B, 28, 28, 1] to [B, 7, 7, 64], for `RATMCell`, with a
-        copy of the weights: training it leaves the objective as it is.
+        copy of the weights.
 
     Example:
     >>> features = ratm_tf.features.convolutional_features(ratm_tf.features.human_cnn())
     >>> cell = ratm_tf.RATMCell(units=32, features=features)
     """
-    return _part(model, "relu_2")
+    part = keras.Model(model.input, model.get_layer("relu_2").output)
+    copy = keras.models.clone_model(part)
+    copy.set_weights(part.get_weights())
+    return copy
 
 
-def hidden_features(model):
+def hidden_features(model, features=None, feature_scale=1.0):
     """The part of a `human_cnn` up to its 256 hidden units.
 
     Args:
         model: a `human_cnn`.
+        features: what a tracker's cell sees, `convolutional_features` times
+            `feature_scale`. They are a part of the result, one network in two places.
+            Default: a copy.
+        feature_scale: by how much `features` are larger than those of `model`.
 
     Returns:
         A `keras.Model` from [B, 28, 28, 1] to [B, 256], for the objectives of a
-        `Tracker`, with a copy of the weights.
+        `Tracker`. Above `features` it has a copy of the weights.
 
     Example:
     >>> model = ratm_tf.features.human_cnn()
-    >>> ratm_tf.features.hidden_features(model)(tf.zeros([2, 28, 28, 1])).shape
+    >>> features = ratm_tf.features.convolutional_features(model)
+    >>> hidden = ratm_tf.features.hidden_features(model, features)
+    >>> hidden(tf.zeros([2, 28, 28, 1])).shape
     TensorShape([2, 256])
     """
-    return _part(model, "hidden")
-
-
-def _part(model, last_layer):
-    # A copy, because Keras saves layers once that two parts of a tracker share, and
-    # then cannot load them twice.
-    part = keras.Model(model.input, model.get_layer(last_layer).output)
-    copy = keras.models.clone_model(part)
-    copy.set_weights(part.get_weights())
-    return copy
+    layer = model.get_layer("hidden")
+    copy = layer.__class__.from_config(layer.get_config())
+    glimpses = keras.Input([28, 28, 1], name="glimpses")
+    x = (convolutional_features(model) if features is None else features)(glimpses)
+    x = keras.layers.Rescaling(1.0 / feature_scale)(x)
+    x = copy(keras.layers.Flatten()(x))
+    copy.set_weights(layer.get_weights())
+    return keras.Model(glimpses, x, name="hidden_features")
 
 
 def import_theano_weights(path):

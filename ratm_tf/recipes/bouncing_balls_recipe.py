@@ -22,7 +22,7 @@ class BouncingBallsRecipe(Recipe):
         penalty: the frames that the objective looks at: `"last"` or `"all"`.
         first_frames: length of the training sequences at first.
         steps_per_frame: steps until they are a frame longer, up to `train_frames`.
-        random_window: whether the first window is drawn at random.
+        random_window: whether the first window is drawn at random, of each sequence.
 
     Example:
     >>> recipe = ratm_tf.recipes.bouncing_balls(penalty="last", preset="paper")
@@ -36,16 +36,10 @@ class BouncingBallsRecipe(Recipe):
     random_window: bool = False
 
     def build(self, *, seed=0, implementation="auto"):
-        tracker = self._tracker(implementation)
-        if self.random_window:
-            center = tf.random.uniform([2], -1.0, 1.0)
-            stride = tf.random.uniform([2], 0.5, 1.0)
-            window = tf.concat([center, tf.ones([2]), stride], axis=0)
-            tracker.cell.window_bias.assign(window)
         return Experiment(
             recipe=self,
             seed=seed,
-            tracker=tracker,
+            tracker=self._tracker(implementation),
             sequences=lambda start: self._training_data(start, seed),
             test=self.test_data(seed=seed),
             data={"name": "bouncing_balls"},
@@ -80,12 +74,16 @@ class BouncingBallsRecipe(Recipe):
                 weights = tf.one_hot(length - 1, tf.cast(length, tf.int32))
             return tracker_inputs(example), labels, tf.broadcast_to(weights, shape)
 
-        batches = bouncing_balls_sequences(
-            "train",
-            num_frames=self.train_frames,
-            batch_size=self.batch_size,
-            start=start,
-            seed=seed,
+        batches = self._epochs(
+            start,
+            lambda **part: bouncing_balls_sequences(
+                "train",
+                num_frames=self.train_frames,
+                batch_size=self.batch_size,
+                seed=seed,
+                random_window=self.random_window,
+                **part,
+            ),
         )
         return batches.enumerate(start // self.batch_size).map(prepared)
 
@@ -96,6 +94,7 @@ class BouncingBallsRecipe(Recipe):
             batch_size=100,
             num_sequences=self.test_sequences,
             seed=seed,
+            random_window=self.random_window,
         )
 
     def oracle_iou(self, *, seed=0):
@@ -127,18 +126,23 @@ def _presets(penalty):
         "recurrent_cell": From("irnn", "section 6.1; Eq. 1-3"),
         "units": From(64, "section 6.1"),
         "recurrent_scale": From(1.0, "ours: the paper has a scaled identity"),
+        "use_bias": From(False, "Eq. 1"),
         "glimpse_size": From((5, 5), "section 6.1"),
         "window_update": From("absolute", "Eq. 5"),
         "sees_window": From(False, "Eq. 1: the network sees the glimpse alone"),
         "brightness": From(None, "Eq. 1"),
         "initial_window": From(
-            "learned",
-            "ours: the window is drawn once, at the start, and learnt from there; the "
-            "paper's is random in the first frame",
+            "given_first", "section 6.1: random in the first frame; Eq. 5: b is learnt"
         ),
-        "initial_sigma": From(1.0, "ours: the paper does not say"),
-        "random_window": From(True, "section 6.1"),
-        "box": From("extent", "ours: the paper scores corner boxes"),
+        "initial_sigma": From(
+            1.0,
+            "ours: the paper does not say; the random window's is half its stride",
+        ),
+        "random_window": From(
+            True,
+            "section 6.1; its size, from half the frame to all of it, is ours",
+        ),
+        "box": From("corner", "section 5.2"),
         "box_scale": From(1.0, "section 6.1"),
         "frame_size": From(FRAME_SIZE, "section 6.1"),
         "losses": From({"glimpses": "pixels"}, "section 6.1; Eq. 13, 14"),
@@ -156,6 +160,9 @@ def _presets(penalty):
         "steps": From(200 * _EPOCH, "section 6.1: 200 epochs of 100,000 sequences"),
         "steps_per_epoch": From(_EPOCH, "section 6.1"),
         "steps_per_execution": From(50, "ours: without effect on what is learnt"),
+        "train_sequences": From(
+            100_000, "section 6.1; that each epoch has them in one order is ours"
+        ),
         "train_frames": From(32, "section 6.1"),
         "first_frames": From(32, "section 6.1"),
         "steps_per_frame": From(1, "section 6.1: sequences do not grow"),

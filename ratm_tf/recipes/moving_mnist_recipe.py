@@ -52,12 +52,15 @@ class MovingMNISTRecipe(Recipe):
             tracker=self._tracker(
                 implementation, objectives=objectives, metrics=metrics
             ),
-            sequences=lambda start: self._sequences(
-                "train",
-                num_frames=self.train_frames,
-                batch_size=self.batch_size,
-                start=start,
-                seed=seed,
+            sequences=lambda start: self._epochs(
+                start,
+                lambda **part: self._sequences(
+                    "train",
+                    num_frames=self.train_frames,
+                    batch_size=self.batch_size,
+                    seed=seed,
+                    **part,
+                ),
             ).map(labelled),
             test=self.test_data(seed=seed),
             data={
@@ -119,12 +122,13 @@ _PAPER = {
         "ours: the paper has a scaled identity; from 1 the weights learn to drift, and "
         "windows fly off beyond the ten frames of training",
     ),
+    "use_bias": From(False, "Eq. 1"),
     "glimpse_size": From((28, 28), "section 6.2"),
     "window_update": From("absolute", "Eq. 5"),
     "sees_window": From(False, "Eq. 1: the network sees the glimpse alone"),
     "brightness": From(None, "Eq. 1"),
     "initial_sigma": From(1.0, "ours: the paper does not say"),
-    "box": From("extent", "ours: the paper scores corner boxes"),
+    "box": From("corner", "section 5.2"),
     "box_scale": From(1.0, "section 6.2"),
     "frame_size": From(FRAME_SIZE, "section 6.2"),
     "losses": From(
@@ -146,6 +150,9 @@ _PAPER = {
     "steps": From(32_000, "section 6.2"),
     "steps_per_epoch": From(100, "ours: steps between checkpoints"),
     "steps_per_execution": From(1, "ours: without effect on what is learnt"),
+    "train_sequences": From(
+        100_000, "section 6.2; that each epoch has them in one order is ours"
+    ),
     "train_frames": From(10, "section 6.2"),
     "test_frames": From(TEST_FRAMES, "section 6.2"),
     "patience": From(None, "ours: the paper does not say"),

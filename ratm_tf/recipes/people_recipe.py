@@ -5,6 +5,7 @@ import dataclasses
 import keras
 
 from ratm_tf.datasets import kth_sequences, labelled, people_sequences
+from ratm_tf.datasets.kth.videos import subjects_at_hand
 from ratm_tf.datasets.parts import PER_FRAME, random_parts
 from ratm_tf.datasets.people import (
     FRAME_SIZE,
@@ -16,7 +17,9 @@ from ratm_tf.features import convolutional_features, hidden_features
 from ratm_tf.objectives import WeightPenalty
 from ratm_tf.pretrained import load_pretrained
 from ratm_tf.recipes.experiment import Experiment
-from ratm_tf.recipes.recipe import From, Recipe, from_table, named
+from ratm_tf.recipes.recipe import From, Recipe, from_table, named, start_from
+
+ACTIONS = ("jogging", "running", "walking")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,15 +32,17 @@ class PeopleRecipe(Recipe):
         kth_dir: folder of KTH's videos and `KTHBoundingBoxInfo.txt`.
         skip_bad: whether to leave out KTH sequences that cannot be read.
         pennfudan_path: the Penn-Fudan database, for people; None downloads it.
+        initial_model: a tracker of the same parts to start from, a `.keras` file or
+            `pretrained:NAME`; None starts from scratch.
         features: `"human_cnn"`, the paper's, or `"small_cnn"`, which learns from the
             start.
-        finetune: whether the human CNN that describes the glimpses learns, too.
+        finetune: whether the human CNN learns, too.
         feature_scale: factor of the human CNN's convolutional features.
         hidden_scale: factor of its hidden features, in the objective.
         weight_penalty: factor of the penalty on `W` and `W_in` (Eq. 18).
         small_start: whether `W` and `W_in` start as small as in the authors' code.
-        train_sequences, validation_sequences: how many of `dataset="people"`, of
-            `TRAIN_FRAMES` frames; of KTH there are as many as there are.
+        validation_sequences: how many of `dataset="people"`, of `TRAIN_FRAMES` frames,
+            as `train_sequences` are; of KTH there are as many as there are.
         first_frames: length of the training sequences at first.
         steps_per_frame: steps until they are a frame longer, up to `train_frames`.
 
@@ -52,6 +57,7 @@ class PeopleRecipe(Recipe):
     kth_dir: str = "data/kth"
     skip_bad: bool = False
     pennfudan_path: str | None = None
+    initial_model: str | None = None
     features: str
     finetune: bool = False
     feature_scale: float = 1.0
@@ -105,9 +111,11 @@ class PeopleRecipe(Recipe):
             )
         else:
             cnn = load_pretrained("human_cnn")
-            features = _scaled(convolutional_features(cnn), self.feature_scale)
-            objective = _scaled(hidden_features(cnn), self.hidden_scale)
-            features.trainable, objective.trainable = self.finetune, False
+            scale = self.feature_scale
+            features = _scaled(convolutional_features(cnn), scale)
+            objective = hidden_features(cnn, features, scale)
+            objective = _scaled(objective, self.hidden_scale)
+            objective.trainable = self.finetune  # and the features, a part of it
             options |= {"features": features, "objectives": {"features": objective}}
         tracker = self._tracker(implementation, **options)
         if self.small_start:
@@ -115,10 +123,17 @@ class PeopleRecipe(Recipe):
             window = tracker.cell.window.kernel
             kernel.assign(keras.random.normal(kernel.shape, stddev=0.001))
             window.assign(keras.random.uniform(window.shape, -0.001, 0.001))
+        if self.initial_model is not None:
+            start_from(tracker, self.initial_model)
         return tracker
 
     def test_data(self, *, seed=0):
         return self._videos("test", seed).padded_batch(self.batch_size)
+
+    @property
+    def subjects(self):
+        """The KTH subjects to leave out, one after the other."""
+        return subjects_at_hand(self.kth_dir, ACTIONS, self.skip_bad)
 
     @property
     def spans(self):
@@ -137,6 +152,7 @@ class PeopleRecipe(Recipe):
             return kth_sequences(
                 split,
                 data_dir=self.kth_dir,
+                actions=ACTIONS,
                 test_subject=self.test_subject,
                 seed=seed,
                 skip_bad=self.skip_bad,
@@ -172,9 +188,11 @@ _PAPER = {
     "recurrent_cell": From("irnn", "section 6.3; Eq. 1-3"),
     "units": From(32, "section 6.3"),
     "recurrent_scale": From(1.0, "ours: the paper has a scaled identity"),
+    "use_bias": From(False, "Eq. 1"),
     "small_start": From(True, "the authors' code"),
     "glimpse_size": From((28, 28), "section 6.3"),
     "features": From("human_cnn", "section 6.3"),
+    "initial_model": From(None, "section 6.3"),
     "finetune": From(False, "section 6.3"),
     "feature_scale": From(
         74.0,
@@ -187,7 +205,7 @@ _PAPER = {
     "brightness": From(None, "Eq. 1"),
     "initial_window": From("given", "section 6.3"),
     "initial_sigma": From(1.0, "ours: sigma of a given window is half its stride"),
-    "box": From("extent", "ours: the paper scores corner boxes"),
+    "box": From("corner", "section 5.2"),
     "box_scale": From(1.5, "section 6.3"),
     "frame_size": From(FRAME_SIZE, "section 6.3"),
     "losses": From({"features": "squared"}, "section 6.3; Eq. 13, 15"),
@@ -208,7 +226,7 @@ _PAPER = {
     "train_frames": From(30, "section 6.3"),
     "first_frames": From(5, "section 6.3"),
     "steps_per_frame": From(160, "section 6.3"),
-    "patience": From(48, "ours: as long as training lasts; the best weights are kept"),
+    "patience": From(16, "ours: as long as ten lengths; the best weights are kept"),
     "skip_bad": From(False, "ours: a sequence that cannot be read is an error"),
     "kth_dir": From("data/kth", "section 6.3: KTH"),
     "pennfudan_path": From(None, "ours: people in place of KTH's"),

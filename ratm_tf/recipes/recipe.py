@@ -11,6 +11,7 @@ import keras
 from ratm_tf.attention import IRNNCell, RATMCell
 from ratm_tf.features import EvenBrightness
 from ratm_tf.objectives import LocalizationLoss, MeanIoU, PixelLoss, RelativeBoxLoss
+from ratm_tf.pretrained import load_pretrained
 from ratm_tf.tracker import Tracker
 
 _LOSSES = {
@@ -35,6 +36,7 @@ class Recipe(abc.ABC):
             of what a GRU keeps.
         units: hidden units, of each.
         recurrent_scale: `W_rec` of an IRNN starts as this multiple of the identity.
+        use_bias: whether an IRNN has a bias.
         glimpse_size: `(N, M)`, rows and columns.
         window_update, sees_window, initial_window, initial_sigma: see
             `ratm_tf.RATMCell`.
@@ -55,6 +57,8 @@ class Recipe(abc.ABC):
         steps: training steps.
         steps_per_epoch: steps between checkpoints.
         steps_per_execution: steps between two of Python's, see `keras.Model.compile`.
+        train_sequences: how many there are in training, again and again in their
+            order; None for as many as there are, or without an end where they are made.
         train_frames: frames of a sequence in training.
         test_frames: frames of a sequence in tests; None for whole sequences.
         test_sequences: how many there are; None for all there are.
@@ -68,6 +72,7 @@ class Recipe(abc.ABC):
     recurrent_cell: str
     units: int
     recurrent_scale: float = 1.0
+    use_bias: bool = True
     glimpse_size: tuple[int, int]
     window_update: str = "absolute"
     sees_window: bool = False
@@ -89,6 +94,7 @@ class Recipe(abc.ABC):
     steps: int
     steps_per_epoch: int = 100
     steps_per_execution: int = 1
+    train_sequences: int | None = None
     train_frames: int
     test_frames: int | None
     test_sequences: int | None
@@ -141,6 +147,27 @@ class Recipe(abc.ABC):
         del fields["sources"]
         return fields
 
+    def _epochs(self, start, sequences):
+        """Training sequences, over and over if there is a number of them.
+
+        Args:
+            start: index of the first one, counted through all epochs.
+            sequences: function of `start` and `num_sequences` that returns them in
+                batches, as `ratm_tf.datasets` has them.
+
+        Returns:
+            An endless `tf.data.Dataset` of batches.
+        """
+        if self.train_sequences is None:
+            return sequences(start=start)
+        start %= self.train_sequences
+        rest = sequences(start=start, num_sequences=self.train_sequences - start)
+        whole = sequences(num_sequences=self.train_sequences)
+        batches = rest.concatenate(whole.repeat())
+        if self.train_sequences % self.batch_size == 0:
+            return batches
+        return batches.rebatch(self.batch_size)
+
     def _tracker(
         self, implementation, *, features=None, objectives=None, metrics=None, **cell
     ):
@@ -192,7 +219,10 @@ class Recipe(abc.ABC):
         cells = {
             "gru": lambda: keras.layers.GRUCell(self.units),
             "irnn": lambda: IRNNCell(
-                self.units, self.recurrent_scale, kernel_regularizer=kernel_regularizer
+                self.units,
+                self.recurrent_scale,
+                kernel_regularizer=kernel_regularizer,
+                use_bias=self.use_bias,
             ),
         }
         made = [cells[name]() for name in self.recurrent_cell.split("+")]
@@ -213,6 +243,31 @@ class Recipe(abc.ABC):
         if name == "localization":
             options["frame_size"] = self.frame_size
         return _LOSSES[name](**options)
+
+
+def start_from(tracker, model):
+    """Gives a tracker the weights of another one of the same parts.
+
+    Args:
+        tracker: a built `ratm_tf.Tracker`.
+        model: the other one, a `.keras` file or `pretrained:NAME`.
+
+    Raises:
+        ValueError: if it has other weights, or there is none of that name.
+    """
+    kind, _, name = model.partition(":")
+    if kind == "pretrained":
+        loaded = load_pretrained(name)
+    else:
+        loaded = keras.saving.load_model(model, compile=False)
+    shapes = [tuple(weight.shape) for weight in tracker.weights]
+    found = [tuple(weight.shape) for weight in loaded.weights]
+    if found != shapes:
+        raise ValueError(
+            f"Expected `initial_model` to have weights of the shapes {shapes}. "
+            f"Received: {model}, of {found}"
+        )
+    tracker.set_weights(loaded.get_weights())
 
 
 def named(argument, name, choices):

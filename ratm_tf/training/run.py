@@ -12,8 +12,6 @@ from ratm_tf.training.provenance import provenance
 from ratm_tf.training.run_folder import write_json
 from ratm_tf.training.train import train
 
-KTH_SUBJECTS = range(1, 26)
-
 
 def run_recipe(recipe, *, model_dir, seed=0, implementation="auto"):
     """Trains a tracker by a recipe and measures it on the recipe's test sequences.
@@ -83,7 +81,8 @@ def run_all_subjects(recipe, *, model_dir, **options):
 
     Each subject has a folder in `model_dir`, and `metrics.json` their averages: over
     the frames of a subject, then over subjects. Subjects whose folder is finished, by
-    the same recipe, are not trained again.
+    the same recipe, are not trained again. With `skip_bad`, the subjects are those of
+    whom there is a video, three at least.
 
     Args:
         recipe: a `ratm_tf.recipes.PeopleRecipe` of KTH.
@@ -97,7 +96,7 @@ def run_all_subjects(recipe, *, model_dir, **options):
         ValueError: if a folder holds another run.
     """
     folds = []
-    for subject in KTH_SUBJECTS:
+    for subject in recipe.subjects:
         fold = dataclasses.replace(recipe, test_subject=subject)
         folds.append(_fold(fold, pathlib.Path(model_dir), **options))
     averages = {
@@ -106,7 +105,11 @@ def run_all_subjects(recipe, *, model_dir, **options):
         if "iou" in name
     }
     metrics = folds[0] | averages
-    metrics |= {"test_subject": "all", "recipe": recipe.as_dict()}
+    metrics |= {
+        "test_subject": "all",
+        "subjects": list(recipe.subjects),
+        "recipe": recipe.as_dict(),
+    }
     write_json(pathlib.Path(model_dir) / "metrics.json", metrics)
     return metrics
 

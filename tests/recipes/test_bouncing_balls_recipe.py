@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 
@@ -10,7 +9,11 @@ PAPER = {
     "units": 64,
     "glimpse_size": (5, 5),
     "window_update": "absolute",
+    "use_bias": False,
+    "recurrent_scale": 1.0,
+    "initial_window": "given_first",
     "random_window": True,
+    "box": "corner",
     "frame_size": (20, 20),
     "losses": {"glimpses": "pixels"},
     "optimizer": "sgd",
@@ -20,6 +23,7 @@ PAPER = {
     "clipnorm": 1.0,
     "batch_size": 16,
     "steps": 200 * 100_000 // 16,
+    "train_sequences": 100_000,
     "train_frames": 32,
     "first_frames": 32,
     "test_frames": 32,
@@ -68,15 +72,36 @@ def test_the_loss_adds_squared_errors_over_pixels():
     assert loss[0] == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_first_window_is_drawn_by_the_seed():
-    drawn = []
-    for seed in (1, 1, 2):
-        keras.utils.set_random_seed(seed)
-        tracker = recipes.bouncing_balls("all", "paper").build().tracker
-        drawn.append(tracker.cell.window_bias.numpy())
-    np.testing.assert_array_equal(drawn[0], drawn[1])
-    assert np.all(drawn[0][[0, 1, 4, 5]] != drawn[2][[0, 1, 4, 5]])
-    assert np.all(np.abs(drawn[0][:2]) < 1) and np.all(drawn[0][4:] >= 0.5)
+def test_each_sequence_starts_with_a_window_of_its_own():
+    recipe = recipes.bouncing_balls("all", "paper", test_sequences=16)
+    experiment = recipe.build(seed=3)
+    inputs, *_ = next(iter(experiment.sequences(0)))
+    tested = next(iter(experiment.test))["initial_box"]
+    for boxes in (inputs["initial_box"].numpy(), tested.numpy()):
+        assert len(np.unique(boxes, axis=0)) == 16
+    assert np.all(inputs["initial_box"].numpy() != tested.numpy())
+    seen = experiment.tracker.predict_on_batch(inputs)["corner_boxes"]
+    np.testing.assert_allclose(seen[:, 0], inputs["initial_box"], atol=1e-4)
+    assert any(
+        weight.path.endswith("window_bias")
+        for weight in experiment.tracker.trainable_weights
+    )
+
+
+@pytest.mark.parametrize("count", [32, 40])
+def test_epochs_are_over_the_same_sequences(count):
+    recipe = recipes.bouncing_balls("last", "paper", train_sequences=count)
+    experiment = recipe.build()
+
+    def frames(start, batches):
+        taken = experiment.sequences(start).take(batches)
+        return np.concatenate([inputs["frames"] for inputs, *_ in taken])
+
+    three_epochs = frames(0, 3 * count // 16 + 1)
+    epoch = three_epochs[:count]
+    assert len(np.unique(epoch, axis=0)) == count
+    np.testing.assert_array_equal(three_epochs[count:][: 2 * count], [*epoch, *epoch])
+    np.testing.assert_array_equal(frames(48, 2), np.roll(three_epochs, -48, 0)[:32])
 
 
 def test_sequences_grow_with_the_default_preset_and_a_last_penalty():

@@ -16,13 +16,20 @@ PAPER = {
     "recurrent_cell": "irnn",
     "units": 32,
     "glimpse_size": (28, 28),
+    "recurrent_scale": 1.0,
+    "use_bias": False,
+    "small_start": True,
     "features": "human_cnn",
     "finetune": False,
+    "feature_scale": 74.0,
+    "hidden_scale": 40.0,
     "window_update": "residual",
     "initial_window": "given",
+    "box": "corner",
     "box_scale": 1.5,
     "frame_size": (120, 160),
     "losses": {"features": "squared"},
+    "loss_weights": {"features": 1.0},
     "weight_penalty": 0.2,
     "optimizer": "sgd",
     "learning_rate": 0.001,
@@ -123,8 +130,43 @@ def test_validation_is_not_trained_on(paper):
     )
 
 
-def test_finetuning_trains_what_the_cell_sees_alone():
-    recipe = recipes.people(preset="paper", pennfudan_path=DRAWN, finetune=True)
+@pytest.mark.parametrize("finetune", [False, True])
+def test_one_network_describes_and_judges(finetune, tmp_path):
+    recipe = recipes.people(preset="paper", pennfudan_path=DRAWN, finetune=finetune)
+    keras.utils.set_random_seed(0)
     tracker = recipe._people_tracker("auto")
-    assert tracker.cell.features.trainable
-    assert not tracker.objectives["features"].trainable
+    tracker.save(tmp_path / "tracker.keras")
+    inputs = {
+        "frames": np.random.default_rng(0).random([1, 3, 120, 160, 1], np.float32),
+        "initial_box": np.float32([[40, 20, 70, 90]]),
+    }
+    labels = {"boxes": np.float32([[[40, 20, 70, 90]] * 3])}
+    losses = []
+    for model in (tracker, keras.saving.load_model(tmp_path / "tracker.keras")):
+        features, objective = model.cell.features, model.objectives["features"]
+        assert objective.layers[1] is features
+        assert features.trainable == objective.trainable == finetune
+        # W_in, W_rec, W; two convolutions and a hidden layer with their biases.
+        assert len(model.trainable_weights) == (9 if finetune else 3)
+        before = [weight.numpy() for weight in objective.weights]
+        model.fit(inputs, labels, verbose=0)
+        for old, new in zip(before, objective.weights, strict=True):
+            assert np.any(old != new.numpy()) == finetune
+        losses.append(model.evaluate(inputs, labels, verbose=0)[0])
+    assert losses[0] == pytest.approx(losses[1])
+
+
+def test_starts_from_another_tracker(tmp_path):
+    recipe = recipes.people(preset="fast", pennfudan_path=DRAWN)
+    first = recipe._people_tracker("auto")
+    first.save(tmp_path / "first.keras")
+    initial = {"initial_model": str(tmp_path / "first.keras")}
+    started = recipes.people(preset="fast", **initial)._people_tracker("auto")
+    for a, b in zip(first.weights, started.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    packaged = recipes.people(initial_model="pretrained:people")._people_tracker("auto")
+    expected = ratm_tf.load_pretrained("people").get_weights()
+    for a, b in zip(packaged.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="`initial_model` to have weights.*first"):
+        recipes.people(preset="paper", **initial)._people_tracker("auto")
