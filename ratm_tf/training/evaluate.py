@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from ratm_tf.boxes import KINDS
 from ratm_tf.datasets.examples import tracker_inputs
 from ratm_tf.objectives import MeanIoU
 
@@ -10,13 +11,16 @@ from ratm_tf.objectives import MeanIoU
 def evaluate(tracker, dataset, spans, average="frames", verbose=1):
     """Mean IoU of corner and extent boxes over spans of frames.
 
+    It is `keras.Model.evaluate` with a `MeanIoU` for each span and kind of box. The
+    tracker need not be compiled, and stays as it is.
+
     Args:
         tracker: a `ratm_tf.Tracker`.
         dataset: finite, batched `tf.data.Dataset` of examples as in `ratm_tf.datasets`;
             frames where a `mask` is False do not count.
         spans: list of `(first, last)` frames, from 1 and both included, and None for
-            all frames. Of sequences that end within a span its frames count that are
-            there.
+            all frames. Where there is a `mask`, sequences may end before: the frames
+            count that are there.
         average: over all `"frames"` alike, or over `"sequences"`, see `MeanIoU`.
         verbose: 1 shows a progress bar, 0 none, as in `keras.Model.evaluate`.
 
@@ -25,7 +29,9 @@ def evaluate(tracker, dataset, spans, average="frames", verbose=1):
         span `(1, 10)`, `corner_iou` and `extent_iou` for None.
 
     Raises:
-        ValueError: if an argument is not one of those above.
+        ValueError: if an argument is not one of those above, or no frame counts.
+        tf.errors.InvalidArgumentError: if sequences end before a span, where that is
+            known only as a graph runs.
 
     Example:
     >>> test = ratm_tf.datasets.bouncing_balls_sequences(
@@ -41,28 +47,59 @@ def evaluate(tracker, dataset, spans, average="frames", verbose=1):
                 "Expected `spans` to be (first, last) with 1 <= first <= last, or "
                 f"None. Received: {span}"
             )
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(f"Expected `dataset` to have an end. Received: {dataset}")
     metrics = {
-        (kind, span): MeanIoU(average=average)
-        for span in spans
-        for kind in ("corner", "extent")
+        kind: [
+            MeanIoU(span, average, name="_".join(["iou", *map(str, span or ())]))
+            for span in spans
+        ]
+        for kind in KINDS
     }
-    length = dataset.cardinality().numpy()
-    progress = keras.utils.Progbar(
-        length if length >= 0 else None, verbose=verbose, unit_name="batch"
+    model = _Boxes(tracker)
+    model.compile(weighted_metrics=metrics)
+    longest = max((span[1] for span in spans if span is not None), default=0)
+    found = model.evaluate(
+        dataset.map(lambda example: _measured(example, longest)),
+        verbose=verbose,
+        return_dict=True,
     )
-    for example in dataset:
-        windows = tracker.predict_on_batch(tracker_inputs(example))["windows"]
-        true = example["boxes"]
-        frames = tf.range(1, tf.shape(true)[1] + 1)
-        mask = tf.cast(example.get("mask", tf.ones(tf.shape(true)[:2])), tf.float32)
-        for (kind, span), metric in metrics.items():
-            first, last = span or (1, tf.int32.max)
-            counts = tf.cast((frames >= first) & (frames <= last), tf.float32)
-            metric.update_state(
-                true, tracker.box_from_window(windows, kind), mask * counts
+    for span, metric in zip(spans, metrics[KINDS[0]], strict=True):
+        if metric.count == 0:
+            raise ValueError(
+                "Expected `dataset` to have frames to count. Received: none in "
+                f"{'all' if span is None else f'the span {span}'}"
             )
-        progress.add(1)
-    return {
-        "_".join([f"{kind}_iou", *map(str, span or ())]): float(metric.result())
-        for (kind, span), metric in metrics.items()
-    }
+    return {name: value for name, value in found.items() if name != "loss"}
+
+
+class _Boxes(keras.Model):
+    """A tracker's boxes, of both kinds."""
+
+    def __init__(self, tracker):
+        super().__init__(autocast=False, name="boxes")
+        self.tracker = tracker
+
+    def call(self, inputs):
+        windows = self.tracker(inputs, training=False)["windows"]
+        return {kind: self.tracker.box_from_window(windows, kind) for kind in KINDS}
+
+    def compute_loss(self, *args, **kwargs):
+        return tf.zeros([])  # It is only measured.
+
+
+def _measured(example, longest):
+    """Inputs, labels and weights; masked sequences are padded for the longest span."""
+    true = example["boxes"]
+    weights = tf.ones(tf.shape(true)[:2])
+    if "mask" in example:
+        missing = tf.maximum(longest - tf.shape(true)[1], 0)
+
+        def padded(values):
+            none = [[0, 0]] * (values.shape.rank - 2)
+            return tf.pad(values, [[0, 0], [0, missing], *none])
+
+        true = padded(true)
+        weights = padded(tf.cast(example["mask"], tf.float32))
+        example = example | {"frames": padded(example["frames"])}
+    return tracker_inputs(example), dict.fromkeys(KINDS, true), weights

@@ -78,7 +78,29 @@ def test_corner_trackers_have_an_extent_too(sequences):
     assert found[0]["corner_iou"] != found[0]["extent_iou"]
 
 
-@pytest.mark.parametrize("span", [(0, 5), (4, 2)])
-def test_spans_that_cannot_be(tracker, sequences, span):
-    with pytest.raises(ValueError, match="`spans`"):
+@pytest.mark.parametrize(
+    ("span", "message"),
+    [((0, 5), "`spans`"), ((4, 2), "`spans`"), ((9, 13), "13 frames.* 12 frames")],
+)
+def test_spans_that_cannot_be(tracker, sequences, span, message):
+    with pytest.raises(ValueError, match=message):
         ratm_tf.evaluate(tracker, sequences, [span], verbose=0)
+
+
+def test_no_frame_that_counts_is_no_figure(tracker, sequences):
+    masked = sequences.map(lambda each: each | {"mask": tf.ones([16, 12], tf.bool)})
+    masked = masked.take(1)
+    assert ratm_tf.evaluate(tracker, masked, [(12, 20)], verbose=0)
+    with pytest.raises(ValueError, match=r"to count.*the span \(13, 20\)"):
+        ratm_tf.evaluate(tracker, masked, [(12, 20), (13, 20)], verbose=0)
+    with pytest.raises(ValueError, match="`dataset` to have an end"):
+        ratm_tf.evaluate(tracker, sequences.repeat(), [None], verbose=0)
+
+
+def test_a_compiled_tracker_stays_as_it_is(sequences):
+    tracker = ratm_tf.load_pretrained("bouncing_balls")
+    tracker.compile("sgd", {"boxes": "mse"}, weighted_metrics={"boxes": ["mae"]})
+    labelled = sequences.map(ratm_tf.labelled)
+    before = tracker.evaluate(labelled, verbose=0, return_dict=True)
+    ratm_tf.evaluate(tracker, sequences, [None], verbose=0)
+    assert tracker.evaluate(labelled, verbose=0, return_dict=True) == before
