@@ -38,6 +38,9 @@ _MNIST_PATH = flags.DEFINE_string(
     None,
     "MNIST as an .npz file (default: Keras's, or the sample that the package ships).",
 )
+_FILM_STRIP_EVERY = flags.DEFINE_integer(
+    "film_strip_every", 3, "Draw every so many frames.", lower_bound=1
+)
 _FILM_STRIP = flags.DEFINE_string(
     "film_strip", None, "Where to draw the first sequences tracked, as a PNG file."
 )
@@ -52,6 +55,9 @@ _PENNFUDAN_PATH = flags.DEFINE_string(
     "pennfudan_path", None, "The Penn-Fudan database (default: download it)."
 )
 _OTB_DIR = flags.DEFINE_string("otb_dir", "data/otb", "Sequences of TB-100.")
+_NAMES = flags.DEFINE_list(
+    "names", None, "Those to track, such as Couple,Jogging.2 (default: all there are)."
+)
 
 
 def recipe(starts_on_target):
@@ -83,6 +89,17 @@ def recipe(starts_on_target):
             )
 
 
+def otb_beginnings():
+    """The sequences of TB-100 that the flags ask for, whole or their first frames."""
+    from ratm_tf.datasets import otb_sequences
+
+    def beginning(example):
+        cut = {name: example[name][: _FRAMES.value] for name in ("frames", "boxes")}
+        return example | cut
+
+    return otb_sequences(_OTB_DIR.value, _NAMES.value).map(beginning)
+
+
 def main(_):
     """Evaluates; progress goes to standard error."""
     with contextlib.redirect_stdout(sys.stderr):
@@ -90,9 +107,10 @@ def main(_):
 
         loaded = tracker.load_tracker()
         if _DATASET.value == "otb":  # whole sequences, one at a time
-            dataset = ratm_tf.datasets.otb_sequences(_OTB_DIR.value).batch(1)
-            spans, average = [(1, 10), (1, 50), (1, 100), None], "sequences"
-            known = {}
+            dataset = otb_beginnings().batch(1)
+            length = _FRAMES.value or 100
+            spans = [(1, last) for last in (10, 50, 100) if last <= length]
+            spans, average, known = [*spans, None], "sequences", {}
         else:
             tested = recipe(loaded.starts_on_target)
             dataset = tested.test_data(seed=_SEED.value)
@@ -102,7 +120,10 @@ def main(_):
         if _FILM_STRIP.value:
             first = {name: values[:4] for name, values in next(iter(dataset)).items()}
             ratm_tf.visualize.save_image(
-                _FILM_STRIP.value, ratm_tf.visualize.tracked_film_strip(loaded, first)
+                _FILM_STRIP.value,
+                ratm_tf.visualize.tracked_film_strip(
+                    loaded, first, _FILM_STRIP_EVERY.value
+                ),
             )
     report = {
         "model": tracker.MODEL.value,

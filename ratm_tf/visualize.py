@@ -14,7 +14,7 @@ _GAP = 4
 
 
 def draw_boxes(frames, boxes, color=RED, scale=None):
-    """Draws boxes on enlarged frames.
+    """Draws boxes on frames, enlarged or reduced.
 
     Args:
         frames: array-like of shape [T, H, W, C] with 1 or 3 channels (RGB), uint8
@@ -24,14 +24,14 @@ def draw_boxes(frames, boxes, color=RED, scale=None):
             [a - 0.5, a + 0.5]. Fractions of pixels show once enlarged; parts off
             the frame and boxes that are not finite are left out.
         color: RGB triple 0..255, or one for each of the K boxes.
-        scale: whole factor to enlarge the frames by; by default such that they
-            become about 200 pixels wide.
+        scale: whole factor to enlarge the frames by, or one below 1 to reduce them; by
+            default such that they become about 200 pixels wide.
 
     Returns:
         uint8 array of shape [T, H * scale, W * scale, 3], RGB.
 
     Raises:
-        ValueError: If an argument has another shape, or `scale` is below 1.
+        ValueError: If an argument has another shape, or `scale` is no such factor.
 
     Example:
     >>> import numpy as np
@@ -49,18 +49,28 @@ def draw_boxes(frames, boxes, color=RED, scale=None):
             f"Expected `boxes` to have the shape [{len(frames)}, 4] or [{len(frames)}, "
             f"K, 4], one or K for each frame. Received shape: {list(boxes.shape)}"
         )
+    height, width = frames.shape[1:3]
     if scale is None:
-        scale = max(1, round(_SHOWN_WIDTH / frames.shape[2]))
-    elif scale < 1 or scale != int(scale):
+        scale = _SHOWN_WIDTH / width
+        scale = scale if scale < 0.5 else max(1, round(scale))
+    elif scale <= 0 or (scale > 1 and scale != int(scale)):
         raise ValueError(
-            f"Expected `scale` to be a whole number >= 1. Received: {scale!r}"
+            "Expected `scale` to be a whole number >= 1, or between 0 and 1. Received: "
+            f"{scale!r}"
         )
     colors = np.broadcast_to(color, [boxes.shape[1], 3]).tolist()
 
-    drawn = frames.repeat(scale, axis=1).repeat(scale, axis=2)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    if scale >= 1:
+        drawn = frames.repeat(scale, axis=1).repeat(scale, axis=2)
+    else:
+        drawn = np.empty([len(frames), *size[::-1], 3], np.uint8)
+        for frame, reduced in zip(frames, drawn, strict=True):
+            cv2.resize(frame, size, dst=reduced, interpolation=cv2.INTER_AREA)
+    factor = np.tile(np.divide(size, (width, height)), 2)
     fraction_bits = 4
     # OpenCV, too, has pixel centres on the integers, here those of enlarged pixels.
-    corners = ((boxes + 0.5) * scale - 0.5).clip(-1e6, 1e6) * 2**fraction_bits
+    corners = ((boxes + 0.5) * factor - 0.5).clip(-1e6, 1e6) * 2**fraction_bits
     for image, image_corners in zip(drawn, corners, strict=True):
         for box, box_color in zip(image_corners, colors, strict=True):
             if np.isfinite(box).all():
@@ -91,13 +101,13 @@ def film_strip(frames, glimpses, boxes, true_boxes=None, scale=None):
         boxes: array-like of shape [B, T, 4], the predicted boxes (x1, y1, x2, y2)
             in pixels, as `draw_boxes` takes them.
         true_boxes: optional array-like of shape [B, T, 4].
-        scale: whole factor to enlarge the frames by, as in `draw_boxes`.
+        scale: factor to enlarge or reduce the frames by, as in `draw_boxes`.
 
     Returns:
         uint8 array of shape [height, width, 3], RGB.
 
     Raises:
-        ValueError: If an argument has another shape, or `scale` is below 1.
+        ValueError: If an argument has another shape, or `scale` is no such factor.
 
     Example:
     >>> import numpy as np

@@ -40,6 +40,20 @@ def test_frames_are_enlarged_and_in_colour():
     assert draw_boxes(frames, nowhere).shape == (2, 170, 204, 3)
 
 
+def test_large_frames_are_reduced_with_their_boxes():
+    frames = np.zeros([2, 480, 640, 1], np.uint8)
+    frames[:, 100:200, 320:480] = 200
+    drawn = draw_boxes(frames, [[319.5, 99.5, 479.5, 199.5]] * 2)
+    assert drawn.shape == (2, 150, 200, 3)
+    block = np.argwhere(drawn[0, :, :, 2] > 150)  # within the box's red line
+    np.testing.assert_allclose(block.min(axis=0), [100 / 3.2, 100], atol=3)
+    np.testing.assert_allclose(block.max(axis=0), [200 / 3.2, 150], atol=3)
+    lines = np.argwhere((drawn[0] == RED).all(axis=-1))
+    middle = (lines.min(axis=0) + lines.max(axis=0)) / 2
+    np.testing.assert_allclose(middle, [150 / 3.2, 125], atol=1)
+    assert draw_boxes(frames, [[0] * 4] * 2, scale=0.25).shape == (2, 120, 160, 3)
+
+
 def test_several_boxes_each_have_their_colour():
     boxes = [[[1, 1, 4, 4], [6, 6, 9, 9]]]
     drawn = draw_boxes(np.zeros([1, 12, 12, 1]), boxes, [RED, GREEN], scale=10)[0]
@@ -112,7 +126,8 @@ BATCH = np.zeros([1, 2, 20, 20, 1])
             lambda: draw_boxes(FRAMES, [[1, 1, 2, 2]]),
             r"`boxes`.*Received shape: \[1, 1, 4\]",
         ),
-        (lambda: draw_boxes(FRAMES, [[1] * 4] * 2, scale=0.5), "`scale`.* 0.5"),
+        (lambda: draw_boxes(FRAMES, [[1] * 4] * 2, scale=1.5), "`scale`.* 1.5"),
+        (lambda: draw_boxes(FRAMES, [[1] * 4] * 2, scale=0), "`scale`.* 0"),
         (
             lambda: film_strip(BATCH, BATCH[:, :1], np.zeros([1, 2, 4])),
             r"`glimpses`.* \[1, 2\]. Received shape: \[1, 1, 20, 20, 3\]",

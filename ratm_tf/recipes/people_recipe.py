@@ -211,7 +211,9 @@ _PAPER = {
     "losses": From({"features": "squared"}, "section 6.3; Eq. 13, 15"),
     "loss_weights": From({"features": 1.0}, "section 6.3"),
     "reduction": From("sum_over_batch_size", "ours: the paper does not say"),
-    "weight_penalty": From(0.2, "the authors' code"),
+    "weight_penalty": From(
+        0.2, "the authors' code, of mean squares; Eq. 18 adds them up, without a factor"
+    ),
     "optimizer": From("sgd", "section 6.3"),
     "learning_rate": From(0.001, "section 6.3"),
     "decay": From("constant", "section 6.3"),

@@ -4,6 +4,7 @@ import abc
 import collections.abc
 import dataclasses
 import math
+import re
 from typing import Any
 
 import keras
@@ -140,6 +141,15 @@ class Recipe(abc.ABC):
         """
         del seed
         return {}
+
+    @property
+    def deviations(self):
+        """Where a field is not the paper's, or not the paper's alone, by field."""
+        return {
+            field: source
+            for field, source in self.sources.items()
+            if re.search(r"\bours\b|the authors' code", source)
+        }
 
     def as_dict(self):
         """The fields and their values, without their sources, for JSON."""

@@ -11,9 +11,11 @@ import pytest
 import ratm_tf
 from ratm_tf import recipes
 from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
+from ratm_tf.recipes.__main__ import deviations
 from ratm_tf.recipes.recipe import From, from_table
 from tests.recipes import reference
 
+ROOT = pathlib.Path(__file__).parents[2]
 DATASETS = pathlib.Path(ratm_tf.__file__).parent / "datasets"
 PEOPLE = str(DATASETS / "people" / "dummy_data" / "PennFudanPed")
 
@@ -39,6 +41,14 @@ def test_every_field_of_a_paper_preset_says_where_it_is_from(recipe):
     assert set(recipe.sources) == fields - {"preset", "sources"}
     for source in recipe.sources.values():
         assert source.startswith(("section ", "Eq. ", "the authors' code", "ours: "))
+
+
+def test_results_lists_what_is_not_the_papers():
+    results = (ROOT / "experiments" / "RESULTS.md").read_text()
+    assert "\n".join(deviations()) in results
+    listed = PAPER["KTH"].deviations
+    assert "the paper has Eq. 5" in listed["window_update"]
+    assert "units" not in listed
 
 
 def test_a_changed_field_is_the_callers():
