@@ -24,6 +24,12 @@ def _as_xy(size):
     return tf.stack([tf.cast(columns, tf.float32), tf.cast(rows, tf.float32)], axis=-1)
 
 
+def _as_real(values):
+    """A floating tensor of what may be one, an array or a list of numbers."""
+    values = tf.convert_to_tensor(values)
+    return values if values.dtype.is_floating else tf.cast(values, tf.float32)
+
+
 def _steps(glimpse_size, kind):
     """How many strides wide and high a window's box is."""
     if kind not in KINDS:
@@ -35,7 +41,7 @@ def box_from_window(window, glimpse_size, kind):
     """The box that a window draws on a frame.
 
     Args:
-        window: float tensor `[..., 6]` in pixels.
+        window: real `[..., 6]` in pixels, a tensor or array-like.
         glimpse_size: `(N, M)`, rows and columns of the glimpse.
         kind: `"corner"` or `"extent"`.
 
@@ -50,8 +56,10 @@ def box_from_window(window, glimpse_size, kind):
     >>> box_from_window(window, (5, 5), "corner").numpy()
     array([ 6., 18., 14., 22.], dtype=float32)
     """
+    window = _as_real(window)
     center = window[..., 0:2]
-    half = tf.abs(window[..., 4:6]) * _steps(glimpse_size, kind) / 2.0
+    steps = tf.cast(_steps(glimpse_size, kind), window.dtype)
+    half = tf.abs(window[..., 4:6]) * steps / 2.0
     return tf.concat([center - half, center + half], axis=-1)
 
 
@@ -129,7 +137,7 @@ def scale_box(box, scale):
     >>> scale_box(tf.constant([6.0, 18.0, 14.0, 22.0]), 1.5).numpy()
     array([ 4., 17., 16., 23.], dtype=float32)
     """
-    first, last = tf.split(box, 2, axis=-1)
+    first, last = tf.split(_as_real(box), 2, axis=-1)
     margin = (last - first) * ((scale - 1.0) / 2.0)
     return tf.concat([first - margin, last + margin], axis=-1)
 
@@ -180,17 +188,21 @@ def iou(boxes_a, boxes_b):
     """Intersection over union of two sets of boxes, pair by pair.
 
     Args:
-        boxes_a: floating `[..., 4]` as `(x1, y1, x2, y2)` in pixels.
+        boxes_a: real `[..., 4]` as `(x1, y1, x2, y2)` in pixels, a tensor or
+            array-like; integers count as float32.
         boxes_b: likewise.
 
     Returns:
-        IoU in 0..1, `[...]`; 0 where both boxes are empty.
+        IoU in 0..1, `[...]`, of the wider dtype; 0 where both boxes are empty.
 
     Example:
     >>> a, b = tf.constant([0.0, 0.0, 2.0, 2.0]), tf.constant([1.0, 0.0, 3.0, 2.0])
     >>> round(float(iou(a, b)), 3)
     0.333
     """
+    boxes_a, boxes_b = _as_real(boxes_a), _as_real(boxes_b)
+    dtype = max(boxes_a.dtype, boxes_b.dtype, key=lambda dtype: dtype.size)
+    boxes_a, boxes_b = tf.cast(boxes_a, dtype), tf.cast(boxes_b, dtype)
     intersection = _area(
         tf.concat(
             [

@@ -1,6 +1,8 @@
 """The tracker: attention, features and objectives as one Keras model."""
 
 import copy
+import math
+import numbers
 
 import keras
 import tensorflow as tf
@@ -103,8 +105,10 @@ class Tracker(keras.Model):
                 "Expected `objectives` by names that are not the tracker's outputs. "
                 f"Received: {taken}"
             )
-        if not box_scale > 0:
-            raise ValueError(f"Expected `box_scale` > 0. Received: {box_scale!r}")
+        if not (isinstance(box_scale, numbers.Real) and 0 < box_scale < math.inf):
+            raise ValueError(
+                f"Expected `box_scale` to be a number > 0. Received: {box_scale!r}"
+            )
         if box not in KINDS:
             raise ValueError(f"Expected `box` to be one of {KINDS}. Received: {box!r}")
         self.objectives = dict(objectives or {})
@@ -165,6 +169,13 @@ class Tracker(keras.Model):
             for model in self.objectives.values():
                 if not model.built:
                     model.build((None, *self.cell.glimpse_shape))
+
+    def __call__(self, inputs, *args, **kwargs):
+        if isinstance(inputs, dict) and isinstance(inputs.get("initial_box"), list):
+            # Keras would take the numbers for inputs of their own.
+            box = tf.constant(inputs["initial_box"], tf.float32)
+            inputs = inputs | {"initial_box": box}
+        return super().__call__(inputs, *args, **kwargs)
 
     def call(self, inputs, training=None):
         inputs = _as_inputs(inputs)

@@ -43,6 +43,23 @@ def test_one_grid_centre_has_an_extent_alone():
     np.testing.assert_allclose(extent_box(window, (1, 1)), BOXES, atol=1e-5)
 
 
+def test_lists_integers_and_float64_are_boxes_too():
+    window, box, other = [10, 20, 1, 1, 3, 2], [3, 4, 20, 30], [4, 4, 21, 30]
+    expected = [
+        box_from_window(np.float32(window), GLIMPSE, "corner"),
+        scale_box(np.float32(box), 1.5),
+        iou(np.float32(box), np.float32(other)),
+    ]
+    for made in (list, lambda v: list(map(float, v)), np.int64, np.float64):
+        found = [
+            box_from_window(made(window), GLIMPSE, "corner"),
+            scale_box(made(box), 1.5),
+            iou(made(box), np.float32(other)),
+        ]
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
 def test_a_kind_of_box_that_is_none():
     with pytest.raises(ValueError, match="`kind`.*'outer'"):
         window_from_box(BOXES, GLIMPSE, "outer")

@@ -467,6 +467,8 @@ def test_initial_box_may_be_of_any_real_dtype_or_a_list(dtype):
     expected = tracker({"frames": FRAMES, "initial_box": BOXES[:, 0]})["boxes"]
     inputs = {"frames": FRAMES, "initial_box": BOXES[:, 0].astype(dtype)}
     np.testing.assert_array_equal(tracker(inputs)["boxes"], expected)
+    inputs = {"frames": FRAMES, "initial_box": BOXES[:, 0].tolist()}
+    np.testing.assert_array_equal(tracker(inputs)["boxes"], expected)
     states = [
         tracker.initial_state(4, FRAMES.shape[2:4], box)
         for box in (BOXES[:, 0], BOXES[:, 0].tolist())
