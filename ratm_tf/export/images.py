@@ -17,7 +17,8 @@ def decode_images(files, channels):
     Args:
         files: string tensor `[...]` of JPEG or PNG files, all of the same size.
         channels: 1 or 3, to which images are converted: colour to grey as
-            `ratm_tf.colour` has it, and what is transparent shows its colour.
+            `ratm_tf.colour` has it, and what is transparent shows its colour. Pixels
+            stay where they are stored: nothing is turned by EXIF's orientation.
 
     Returns:
         uint8 `[..., H, W, channels]`.

@@ -2,11 +2,16 @@
 
 from ratm_tf.opencv import cv2
 
+# As they are stored, as a graph decodes them: an orientation in a file's EXIF is not
+# what boxes beside it are about.
+_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _CODES = {1: cv2.COLOR_BGR2GRAY, 3: cv2.COLOR_BGR2RGB}
 
 
 def read_picture(path, channels=1):
-    """Reads a picture of any format that OpenCV knows.
+    """Reads a picture of any format that OpenCV knows, as its pixels are stored.
+
+    As `ratm_tf.export.decode_images`, it does not turn what EXIF says was turned.
 
     Args:
         path: the file.
@@ -25,7 +30,7 @@ def read_picture(path, channels=1):
     Traceback (most recent call last):
     ValueError: Expected 0001.jpg to be a picture that OpenCV reads.
     """
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    picture = cv2.imread(str(path), _FLAGS)
     if picture is None:
         raise ValueError(f"Expected {path} to be a picture that OpenCV reads.")
     converted = cv2.cvtColor(picture, _CODES[channels])
