@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow_datasets as tfds
 
+from ratm_tf.datasets.arguments import one_of
 from ratm_tf.datasets.moving_mnist import (
     FRAME_SIZE,
     TEST_FRAMES,
@@ -24,10 +25,16 @@ class MovingMNISTConfig(tfds.core.BuilderConfig):
         num_digits: 1 or 2.
         mnist_path: optional MNIST file, see `load_digits`. TFDS tells what it has
             written by the config's name: give each file its own.
+
+    Raises:
+        ValueError: `num_digits` is another.
     """
 
     num_digits: int = 1
     mnist_path: str | None = None
+
+    def __post_init__(self):
+        one_of("num_digits", self.num_digits, (1, 2))
 
 
 class Builder(SyntheticBuilder):

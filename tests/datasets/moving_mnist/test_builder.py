@@ -3,12 +3,18 @@
 from unittest import mock
 
 import numpy as np
+import pytest
 import tensorflow_datasets as tfds
 
 from ratm_tf.datasets import moving_mnist_sequences
 from ratm_tf.datasets.moving_mnist.builder import Builder, MovingMNISTConfig
 from ratm_tf.datasets.sources import mnist
 from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
+
+
+def test_a_number_of_digits_that_there_is_not():
+    with pytest.raises(ValueError, match="`num_digits` to be one of 1, 2.*3"):
+        MovingMNISTConfig(name="three", num_digits=3)
 
 
 class MovingMNISTTest(tfds.testing.DatasetBuilderTestCase):
