@@ -42,7 +42,9 @@ _FILM_STRIP_EVERY = flags.DEFINE_integer(
     "film_strip_every", 3, "Draw every so many frames.", lower_bound=1
 )
 _FILM_STRIP = flags.DEFINE_string(
-    "film_strip", None, "Where to draw the first sequences tracked, as a PNG file."
+    "film_strip",
+    None,
+    "Where to draw the first sequences tracked, a .png or .jpg file.",
 )
 _KTH_DIR = flags.DEFINE_string(
     "kth_dir", "data/kth", "KTH's videos and KTHBoundingBoxInfo.txt."
