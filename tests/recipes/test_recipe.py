@@ -71,6 +71,54 @@ def test_misspelt_fields_are_errors(recipe):
         recipe.steps = 1
 
 
+def test_builds_what_the_fields_say():
+    recipe = recipes.bouncing_balls(
+        recurrent_cell="irnn",
+        units=7,
+        recurrent_scale=0.5,
+        use_bias=False,
+        glimpse_size=(4, 6),
+        window_update="relative",
+        sees_window=True,
+        initial_sigma=2.5,
+        brightness=0.25,
+        box="corner",
+        box_scale=1.5,
+        losses={"boxes": "localization", "glimpses": "pixels"},
+        loss_weights={"boxes": 2.0, "glimpses": 3.0},
+        learning_rate=0.5,
+        clipnorm=0.25,
+        steps=400,
+    )
+    tracker = recipe.build(implementation="tf").tracker
+    cell, optimizer = tracker.cell, tracker.optimizer
+    assert tracker.box == "corner" and tracker.box_scale == 1.5
+    assert cell.units == 7 and cell.glimpse_size == (4, 6)
+    np.testing.assert_array_equal(
+        cell.recurrent_cell.recurrent_kernel, np.eye(7) * np.float32(0.5)
+    )
+    assert not cell.recurrent_cell.use_bias
+    assert cell.window_update == "relative" and cell.sees_window
+    np.testing.assert_array_equal(cell.window_bias, [0, 0, 2.5, 2.5, 1, 1])
+    assert cell.features.mean == 0.25 and cell.implementation == "tf"
+    assert isinstance(optimizer, keras.optimizers.Adam)
+    assert optimizer.global_clipnorm == 0.25
+    rates = [float(optimizer._learning_rate(step)) for step in (0, 200, 400)]
+    np.testing.assert_allclose(rates, [0.5, 0.25, 0.0], atol=1e-6)
+    compiled = tracker.get_compile_config()
+    assert compiled["loss_weights"] == {"boxes": 2.0, "glimpses": 3.0}
+    losses = {name: loss["config"] for name, loss in compiled["loss"].items()}
+    assert losses["boxes"]["frame_size"] == (20, 20)
+    reductions = [config["reduction"] for config in losses.values()]
+    assert reductions == ["mean_with_sample_weight"] * 2
+
+    keeps = dataclasses.replace(recipe, decay="constant", recurrent_cell="gru+irnn")
+    tracker = keeps.build().tracker
+    assert float(tracker.optimizer.learning_rate) == 0.5
+    kinds = [type(cell).__name__ for cell in tracker.cell.recurrent_cell.cells]
+    assert kinds == ["GRUCell", "IRNNCell"]
+
+
 def test_a_table_must_be_whole():
     with pytest.raises(TypeError, match="units"):
         from_table(recipes.MovingMNISTRecipe, "mine", {"digits": From(1, "ours: one")})
