@@ -130,6 +130,7 @@ def _presets(penalty):
         "glimpse_size": From((5, 5), "section 6.1"),
         "window_update": From("absolute", "Eq. 5"),
         "sees_window": From(False, "Eq. 1: the network sees the glimpse alone"),
+        "scales": From((1.0,), "Eq. 4: one window"),
         "brightness": From(None, "Eq. 1"),
         "initial_window": From(
             "learned",

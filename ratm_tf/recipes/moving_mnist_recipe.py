@@ -122,6 +122,7 @@ _PAPER = {
     "glimpse_size": From((28, 28), "section 6.2"),
     "window_update": From("absolute", "Eq. 5"),
     "sees_window": From(False, "Eq. 1: the network sees the glimpse alone"),
+    "scales": From((1.0,), "Eq. 4: one window"),
     "brightness": From(None, "Eq. 1"),
     "initial_sigma": From(1.0, "ours: the paper does not say"),
     "box": From("extent", "ours: the paper scores corner boxes"),

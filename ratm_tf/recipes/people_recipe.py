@@ -184,6 +184,7 @@ _PAPER = {
     "hidden_scale": From(40.0, "the authors' code, likewise"),
     "window_update": From("residual", "the authors' code; the paper has Eq. 5"),
     "sees_window": From(False, "Eq. 1: the network sees the glimpse alone"),
+    "scales": From((1.0,), "Eq. 4: one window"),
     "brightness": From(None, "Eq. 1"),
     "initial_window": From("given", "section 6.3"),
     "initial_sigma": From(1.0, "ours: sigma of a given window is half its stride"),

@@ -36,7 +36,7 @@ class Recipe(abc.ABC):
         units: hidden units, of each.
         recurrent_scale: `W_rec` of an IRNN starts as this multiple of the identity.
         glimpse_size: `(N, M)`, rows and columns.
-        window_update, sees_window, initial_window, initial_sigma: see
+        window_update, sees_window, scales, initial_window, initial_sigma: see
             `ratm_tf.RATMCell`.
         brightness: mean to which the recurrent cell's glimpses are scaled, see
             `ratm_tf.features.EvenBrightness`; None leaves them as they are.
@@ -71,6 +71,7 @@ class Recipe(abc.ABC):
     glimpse_size: tuple[int, int]
     window_update: str = "absolute"
     sees_window: bool = False
+    scales: tuple[float, ...] = (1.0,)
     initial_window: str = "learned"
     initial_sigma: float = 1.0
     brightness: float | None = None
@@ -165,6 +166,7 @@ class Recipe(abc.ABC):
                 features=features,
                 window_update=self.window_update,
                 sees_window=self.sees_window,
+                scales=self.scales,
                 initial_window=self.initial_window,
                 initial_sigma=self.initial_sigma,
                 implementation=implementation,
