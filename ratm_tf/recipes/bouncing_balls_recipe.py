@@ -151,6 +151,7 @@ def _presets(penalty):
         "optimizer": From("sgd", "section 6.1"),
         "learning_rate": From(0.01, "section 6.1"),
         "decay": From("constant", "section 6.1"),
+        "warmup_steps": From(0, "ours: the paper does not say"),
         "momentum": From(0.0, "section 6.1"),
         "clipnorm": From(1.0, "section 6.1"),
         "batch_size": From(16, "section 6.1"),

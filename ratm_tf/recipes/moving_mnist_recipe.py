@@ -141,6 +141,7 @@ _PAPER = {
     "optimizer": From("sgd", "section 6.2"),
     "learning_rate": From(0.001, "section 6.2"),
     "decay": From("constant", "section 6.2"),
+    "warmup_steps": From(0, "ours: the paper does not say"),
     "momentum": From(0.9, "section 6.2"),
     "clipnorm": From(1.0, "section 6.2"),
     "batch_size": From(32, "section 6.2"),

@@ -198,6 +198,7 @@ _PAPER = {
     "optimizer": From("sgd", "section 6.3"),
     "learning_rate": From(0.001, "section 6.3"),
     "decay": From("constant", "section 6.3"),
+    "warmup_steps": From(0, "ours: the paper does not say"),
     "momentum": From(0.0, "section 6.3"),
     "clipnorm": From(1.0, "section 6.3"),
     "batch_size": From(16, "section 6.3"),

@@ -49,6 +49,9 @@ class Recipe(abc.ABC):
         optimizer: `"sgd"` or `"adam"`.
         learning_rate: at first; with `decay` `"cosine"` it falls to 0 over all steps,
             with `"constant"` it stays.
+        warmup_steps: the first steps, half of all at most, over which a rate with
+            `"cosine"` decay rises from 0; at once, it may drive windows off the frame
+            for good.
         momentum: of SGD.
         clipnorm: the largest norm of all gradients together.
         batch_size: sequences per step.
@@ -84,6 +87,7 @@ class Recipe(abc.ABC):
     optimizer: str
     learning_rate: float
     decay: str = "constant"
+    warmup_steps: int = 0
     momentum: float = 0.0
     clipnorm: float
     batch_size: int
@@ -203,7 +207,13 @@ class Recipe(abc.ABC):
     def _optimizer(self):
         rate = self.learning_rate
         if self.decay == "cosine":
-            rate = keras.optimizers.schedules.CosineDecay(rate, self.steps)
+            warmup = min(self.warmup_steps, self.steps // 2)
+            rate = keras.optimizers.schedules.CosineDecay(
+                0.0 if warmup else rate,
+                self.steps - warmup,
+                warmup_target=rate if warmup else None,
+                warmup_steps=warmup,
+            )
         if self.optimizer == "sgd":
             return keras.optimizers.SGD(
                 rate, momentum=self.momentum, global_clipnorm=self.clipnorm

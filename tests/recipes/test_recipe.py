@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from ratm_tf import recipes
@@ -42,6 +43,26 @@ def test_a_recipe_is_json(recipe):
     fields = json.loads(json.dumps(recipe.as_dict()))
     assert fields["preset"] == recipe.preset and "sources" not in fields
     assert {"steps", "losses", "learning_rate", "test_sequences"} <= fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("warmup_steps", "expected"),
+    [
+        (0, [2.0, 1.5, 0.5, 0.0]),
+        (30, [0.0, 2.0, 1.0, 0.0]),
+        (90, [0.0, 4 / 3, 1.5, 0.0]),
+    ],
+)
+def test_a_rate_warms_up_and_decays(warmup_steps, expected):
+    recipe = recipes.moving_mnist(
+        learning_rate=2.0, steps=90, warmup_steps=warmup_steps
+    )
+    optimizer = recipe._optimizer()
+    rates = []
+    for step in (0, 30, 60, 90):
+        optimizer.iterations.assign(step)
+        rates.append(float(optimizer.learning_rate))
+    np.testing.assert_allclose(rates, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("recipe", FAST, ids=lambda recipe: type(recipe).__name__)
