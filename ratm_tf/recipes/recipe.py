@@ -34,7 +34,8 @@ class Recipe(abc.ABC):
             states an IRNN sees: what a rebound does to a velocity is no linear function
             of what a GRU keeps.
         units: hidden units, of each.
-        recurrent_scale: `W_rec` of an IRNN starts as this multiple of the identity.
+        recurrent_scale: `W_rec` of an IRNN starts as this multiple of the identity; at
+            0 it is a layer of rectified units without memory, at first.
         glimpse_size: `(N, M)`, rows and columns.
         window_update, sees_window, scales, initial_window, initial_sigma: see
             `ratm_tf.RATMCell`.

@@ -145,17 +145,6 @@ def test_scales_show_what_is_beside_the_window():
         assert differ == (np.abs(first[1][0] - second[1][0]).max() > 1e-3)
 
 
-def test_one_scale_is_bitwise_none():
-    outputs = []
-    for arguments in ({}, {"scales": (1.0,)}):
-        cell = RATMCell(8, SIZE, sees_window=True, **arguments)
-        cell.build((None, 20, 24, 1))
-        randomize(cell)
-        outputs.append(keras.layers.RNN(cell, return_sequences=True)(FRAMES))
-        keras.utils.set_random_seed(0)
-    np.testing.assert_array_equal(*outputs)
-
-
 def test_features_describe_each_scale():
     """The same ones, of which the recurrent cell sees a set a scale."""
     seen = []
