@@ -95,6 +95,7 @@ CELLS = {
     "residual": lambda: cell(5, window_update="residual"),
     "relative": lambda: cell(5, window_update="relative"),
     "sees window": lambda: cell(5, sees_window=True),
+    "scales": lambda: cell(5, scales=(1, 2.5), features=features()),
     "given": lambda: cell(5, initial_window="given"),
     "GRU": lambda: cell(recurrent_cell=keras.layers.GRUCell(5)),
     "stacked": lambda: cell(recurrent_cell=stacked()),

@@ -2,8 +2,10 @@
 
 import copy
 import math
+from numbers import Real
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 # `keras.layers.RNN` makes the dropout masks of a sequence for cells of this class.
@@ -45,6 +47,15 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
     and `w_0 = w_1`. What it sees in the glimpse it can add to that, for a place and a
     velocity in the frame.
 
+    With several `scales` it sees the frame at each of them, about one centre: through
+    `window_t` with its raw sigma and stride times the scale. All are read at once,
+    described by the same features, and seen side by side:
+
+        x_t = [features(glimpse at scale) for each scale]
+
+    The first scale is 1: what it reads is the glimpse, in the output and in what
+    objectives see. Wider ones show what comes near it.
+
     The window of the first step is learnt, or given by the initial state. Windows
     and states are float32 whatever the dtype policy, which rules the features and the
     recurrent cell.
@@ -61,6 +72,8 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             last is not the paper's or its authors'.
         sees_window: whether the recurrent cell sees, beside the features, the window
             and how it moved, see above.
+        scales: positive numbers, the first of them 1: how many times wider and higher
+            than the window the views are that the recurrent cell sees, see above.
         initial_window: which part of the first window is learnt: `"learned"`, all of
             it is `b`; `"given"`, none, for cells that start on a target: `b` is what
             the initial state says (see `get_initial_state`); or `"given_first"`, the
@@ -114,6 +127,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         implementation="auto",
         dtype=None,
         sees_window=False,
+        scales=(1.0,),
         **kwargs,
     ):
         super().__init__(autocast=False, dtype="float32", **kwargs)
@@ -141,6 +155,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             )
         self.window_update = window_update
         self.sees_window = sees_window
+        self.scales = _checked_scales(scales)
         self.initial_window = initial_window
         self.initial_sigma = initial_sigma
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
@@ -212,7 +227,8 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             )
         self._channels = frame_shape[-1]
         self.input_spec = keras.InputSpec(ndim=4, axes={-1: self._channels})
-        self._features_size = math.prod(self._built_features_shape())
+        of_a_scale = math.prod(self._built_features_shape())
+        self._features_size = len(self.scales) * of_a_scale
         self._inputs_size = self._features_size + (8 if self.sees_window else 0)
         if not self.recurrent_cell.built:
             self.recurrent_cell.build((frame_shape[0], self._inputs_size))
@@ -252,13 +268,10 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         *hidden, activations, bias = states[:-1] if self.sees_window else states
         activations, bias = self._started(activations, bias)
         frame = tf.convert_to_tensor(frame)
-        glimpse, window = self.glimpse(frame, activations)
-        glimpse = self.scaled(glimpse, frame.dtype)
-
-        features = glimpse
+        glimpse, window, features = self._seen(frame, activations)
         if self.features is not None:
             learning = training and self.features.trainable
-            features = self.features(glimpse, training=learning)
+            features = self.features(features, training=learning)
         features = tf.reshape(features, [-1, self._features_size])
         if self.sees_window:
             place = tf.concat([_place(activations), _MOTION * states[-1]], axis=-1)
@@ -278,6 +291,18 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             states.append(_place(following) - _place(activations))
         glimpse = tf.reshape(glimpse, [-1, self.output_size - 6])
         return tf.concat([window, glimpse], axis=-1), states
+
+    def _seen(self, frame, activations):
+        """The glimpse, its window, and the glimpses `[B*K, N, M, C]` at all scales."""
+        if len(self.scales) == 1:
+            glimpse, window = self.glimpse(frame, activations)
+            glimpse = self.scaled(glimpse, frame.dtype)
+            return glimpse, window, glimpse
+        views = [[1.0, 1.0, *[scale] * 4] for scale in self.scales]
+        glimpses, windows = self.glimpse(frame, activations[:, tf.newaxis] * views)
+        glimpses = self.scaled(glimpses, frame.dtype)
+        of_each = tf.reshape(glimpses, [-1, *self.glimpse_shape])
+        return glimpses[:, 0], windows[:, 0], of_each
 
     def get_dropout_mask(self, frames):
         """Makes the recurrent cell's dropout masks: one for all steps of a sequence.
@@ -388,6 +413,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             "features": serialize(self.features),
             "window_update": self.window_update,
             "sees_window": self.sees_window,
+            "scales": self.scales,
             "initial_window": self.initial_window,
             "initial_sigma": self.initial_sigma,
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
@@ -414,6 +440,20 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         for name in frozen:
             getattr(cell, name).trainable = False
         return cell
+
+
+def _checked_scales(scales):
+    numbers = tuple(scales) if np.iterable(scales) else ()
+    if not (
+        numbers
+        and all(isinstance(n, Real) and 0 < n < math.inf for n in numbers)
+        and numbers[0] == 1
+    ):
+        raise ValueError(
+            "Expected `scales` to be positive numbers, the first of them 1. Received: "
+            f"{scales!r}"
+        )
+    return tuple(map(float, numbers))
 
 
 def _place(activations):

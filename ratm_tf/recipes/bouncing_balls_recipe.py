@@ -130,6 +130,7 @@ def _presets(penalty):
         "glimpse_size": From((5, 5), "section 6.1"),
         "window_update": From("absolute", "Eq. 5"),
         "sees_window": From(False, "Eq. 1: the network sees the glimpse alone"),
+        "scales": From((1.0,), "Eq. 4: one window"),
         "brightness": From(None, "Eq. 1"),
         "initial_window": From(
             "given_first", "section 6.1: random in the first frame; Eq. 5: b is learnt"
@@ -154,6 +155,7 @@ def _presets(penalty):
         "optimizer": From("sgd", "section 6.1"),
         "learning_rate": From(0.01, "section 6.1"),
         "decay": From("constant", "section 6.1"),
+        "warmup_steps": From(0, "section 6: the rate is constant"),
         "momentum": From(0.0, "section 6.1"),
         "clipnorm": From(1.0, "section 6.1"),
         "batch_size": From(16, "section 6.1"),

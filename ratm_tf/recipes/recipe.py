@@ -36,10 +36,11 @@ class Recipe(abc.ABC):
             states an IRNN sees: what a rebound does to a velocity is no linear function
             of what a GRU keeps.
         units: hidden units, of each.
-        recurrent_scale: `W_rec` of an IRNN starts as this multiple of the identity.
+        recurrent_scale: `W_rec` of an IRNN starts as this multiple of the identity; at
+            0 it is a layer of rectified units without memory, at first.
         use_bias: whether an IRNN has a bias.
         glimpse_size: `(N, M)`, rows and columns.
-        window_update, sees_window, initial_window, initial_sigma: see
+        window_update, sees_window, scales, initial_window, initial_sigma: see
             `ratm_tf.RATMCell`.
         brightness: mean to which the recurrent cell's glimpses are scaled, see
             `ratm_tf.features.EvenBrightness`; None leaves them as they are.
@@ -52,6 +53,9 @@ class Recipe(abc.ABC):
         optimizer: `"sgd"` or `"adam"`.
         learning_rate: at first; with `decay` `"cosine"` it falls to 0 over all steps,
             with `"constant"` it stays.
+        warmup_steps: the first steps, half of all at most, over which a rate with
+            `"cosine"` decay rises from 0; at once, it may drive windows off the frame
+            for good.
         momentum: of SGD.
         clipnorm: the largest norm of all gradients together.
         batch_size: sequences per step.
@@ -77,6 +81,7 @@ class Recipe(abc.ABC):
     glimpse_size: tuple[int, int]
     window_update: str = "absolute"
     sees_window: bool = False
+    scales: tuple[float, ...] = (1.0,)
     initial_window: str = "learned"
     initial_sigma: float = 1.0
     brightness: float | None = None
@@ -89,6 +94,7 @@ class Recipe(abc.ABC):
     optimizer: str
     learning_rate: float
     decay: str = "constant"
+    warmup_steps: int = 0
     momentum: float = 0.0
     clipnorm: float
     batch_size: int
@@ -202,6 +208,7 @@ class Recipe(abc.ABC):
                 features=features,
                 window_update=self.window_update,
                 sees_window=self.sees_window,
+                scales=self.scales,
                 initial_window=self.initial_window,
                 initial_sigma=self.initial_sigma,
                 implementation=implementation,
@@ -241,7 +248,13 @@ class Recipe(abc.ABC):
     def _optimizer(self):
         rate = self.learning_rate
         if self.decay == "cosine":
-            rate = keras.optimizers.schedules.CosineDecay(rate, self.steps)
+            warmup = min(self.warmup_steps, self.steps // 2)
+            rate = keras.optimizers.schedules.CosineDecay(
+                0.0 if warmup else rate,
+                self.steps - warmup,
+                warmup_target=rate if warmup else None,
+                warmup_steps=warmup,
+            )
         if self.optimizer == "sgd":
             return keras.optimizers.SGD(
                 rate, momentum=self.momentum, global_clipnorm=self.clipnorm

@@ -33,16 +33,23 @@ def rolled_out(cell, frames):
     windows, glimpses = [], []
     for frame in np.moveaxis(frames, 1, 0):
         span = np.array([width - 1, height - 1])
-        window = np.concatenate(
+        views = np.stack(
             [
-                span * (raw[:, :2] + 1) / 2,
-                np.maximum(abs(raw[:, 2:4]), cell.glimpse.min_sigma),
-                span / [columns - 1, rows - 1] * abs(raw[:, 4:]),
+                np.concatenate(
+                    [
+                        span * (raw[:, :2] + 1) / 2,
+                        np.maximum(abs(scale * raw[:, 2:4]), cell.glimpse.min_sigma),
+                        span / [columns - 1, rows - 1] * abs(scale * raw[:, 4:]),
+                    ],
+                    axis=-1,
+                )
+                for scale in cell.scales
             ],
-            axis=-1,
+            axis=1,
         )
-        glimpse = reference.glimpse(frame, window[:, None], (rows, columns))[:, 0] / 255
-        inputs = glimpse.reshape([batch, -1])
+        seen = reference.glimpse(frame, views, (rows, columns)) / 255
+        window, glimpse = views[:, 0], seen[:, 0]
+        inputs = seen.reshape([batch, -1])
         if cell.sees_window:
             place, moved = raw[:, [0, 1, 4, 5]], (raw - previous)[:, [0, 1, 4, 5]]
             inputs = np.concatenate([inputs, place, 5 * moved], axis=-1)
@@ -68,13 +75,18 @@ def rolled_out(cell, frames):
 
 @pytest.mark.parametrize("unroll", [False, True])
 @pytest.mark.parametrize("window_update", ["absolute", "residual", "relative"])
-@pytest.mark.parametrize("sees_window", [False, True])
-def test_recurrence_matches_numpy(window_update, sees_window, unroll, implementation):
+@pytest.mark.parametrize(
+    ("sees_window", "scales"), [(False, (1,)), (True, (1,)), (True, (1, 2.5, 0.5))]
+)
+def test_recurrence_matches_numpy(
+    window_update, sees_window, scales, unroll, implementation
+):
     cell = RATMCell(
         8,
         SIZE,
         window_update=window_update,
         sees_window=sees_window,
+        scales=scales,
         implementation=implementation,
     )
     cell.build((None, 20, 24, 1))
@@ -95,6 +107,11 @@ def test_what_it_sees_of_the_window_is_a_state(make_cell):
     cell.build((None, 20, 24, 1))
     randomize(cell)
     assert cell.state_size[-3:] == [6, 6, 4]
+    assert np.abs(tracked_in_parts(cell)[-1]).max() > 1e-3
+
+
+def tracked_in_parts(cell):
+    """Frames in parts are tracked as the whole; returns the states after."""
     whole = keras.layers.RNN(cell, return_sequences=True)(FRAMES)
     states = cell.get_initial_state(3)
     for start, end in ((0, 1), (1, 4), (4, 6)):
@@ -102,7 +119,76 @@ def test_what_it_sees_of_the_window_is_a_state(make_cell):
             cell, return_sequences=True, return_state=True
         )(FRAMES[:, start:end], initial_state=states)
         np.testing.assert_allclose(part, whole[:, start:end], atol=1e-4)
-    assert np.abs(states[-1]).max() > 1e-3
+    return states
+
+
+def test_scales_are_no_states():
+    cell = RATMCell(8, SIZE, scales=(1, 3))
+    cell.build((None, 20, 24, 1))
+    randomize(cell)
+    assert cell.state_size == RATMCell(8, SIZE).state_size
+    tracked_in_parts(cell)
+
+
+def test_scales_show_what_is_beside_the_window():
+    """Two frames that differ where the window does not reach."""
+    frames = np.stack([FRAMES[:1, 0]] * 2, axis=1)
+    frames[:, 1, :, 18:] = 255
+    for scales, differ in (((1,), False), ((1, 4), True)):
+        cell = RATMCell(8, SIZE, scales=scales, initial_window="given")
+        cell.build((None, 20, 24, 1))
+        randomize(cell)
+        raw = np.float32([[-0.2, 0, 1, 1, 0.3, 0.3]])
+        states = cell.get_initial_state(1, raw)
+        first, second = (cell(frame, states) for frame in np.moveaxis(frames, 1, 0))
+        np.testing.assert_allclose(first[0], second[0], atol=1e-5)
+        assert differ == (np.abs(first[1][0] - second[1][0]).max() > 1e-3)
+
+
+def test_features_describe_each_scale():
+    """The same ones, of which the recurrent cell sees a set a scale."""
+    seen = []
+
+    class Features(keras.layers.Layer):
+        def call(self, glimpses):
+            seen.append(glimpses)
+            return keras.ops.mean(glimpses, axis=(1, 2))
+
+    cell = RATMCell(8, SIZE, features=Features(), scales=(1, 2))
+    cell.build((None, 20, 24, 1))
+    assert cell.recurrent_cell.kernel.shape[0] == 2
+    activations = np.float32([[0.1, -0.2, 1.5, 1, 0.3, 0.4]] * 3)
+    states = cell.get_initial_state(3, activations)
+    output, _ = cell(FRAMES[:, 0], states)
+    glimpses = np.reshape(seen[-1], [3, 2, *SIZE, 1])
+    wide = activations * [1, 1, 2, 2, 2, 2]
+    np.testing.assert_allclose(cell.split_output(output)[1], glimpses[:, 0])
+    for scale, raw in enumerate((activations, wide)):
+        expected = cell.glimpse(FRAMES[:, 0], np.float32(raw))[0] / 255
+        np.testing.assert_allclose(glimpses[:, scale], expected, atol=1e-6)
+
+
+def test_windows_get_gradients_by_every_scale():
+    """The gradients are those of finite differences."""
+    cell = RATMCell(8, SIZE, scales=(1, 2), initial_window="given")
+    cell.build((None, 20, 24, 1))
+    randomize(cell)
+    first = np.float32([[0.1, -0.2, 1.5, 1.2, 0.3, 0.4]])
+    hidden, *_ = cell.get_initial_state(1, first)
+
+    def following(raw):
+        """By the features alone: the bias, which it goes back to, is the first."""
+        _, states = cell(FRAMES[:1, 0], [hidden, raw, tf.constant(first)])
+        return tf.reduce_sum(states[1] ** 2)
+
+    raw = tf.constant(first)
+    with tf.GradientTape() as tape:
+        tape.watch(raw)
+        moved = following(raw)
+    gradient = tape.gradient(moved, raw).numpy()[0]
+    for number, step in enumerate(1e-2 * np.eye(6, dtype=np.float32)):
+        numeric = (following(first + step) - following(first - step)) / 2e-2
+        np.testing.assert_allclose(gradient[number], numeric, rtol=5e-2, atol=5e-3)
 
 
 def test_it_sees_where_a_given_window_is():
@@ -252,19 +338,21 @@ def test_units_are_those_of_the_recurrent_cell():
     assert RATMCell.from_config(config).units == 8
 
 
-def test_uint8_and_float_frames_agree():
-    cell = RATMCell(8, SIZE)
+@pytest.mark.parametrize("scales", [(1,), (1, 3)])
+def test_uint8_and_float_frames_agree(scales):
+    cell = RATMCell(8, SIZE, scales=scales)
     rnn = keras.layers.RNN(cell, return_sequences=True)
     np.testing.assert_allclose(rnn(FRAMES), rnn(FRAMES / np.float32(255)), atol=1e-4)
 
 
-def test_mixed_precision_does_not_drift():
+@pytest.mark.parametrize("scales", [(1,), (1, 3)])
+def test_mixed_precision_does_not_drift(scales):
     """Over 60 frames of residual updates, windows stay those of float32."""
     frames = np.tile(FRAMES, [1, 10, 1, 1, 1])
     windows = {}
     for policy in ("float32", "mixed_float16"):
         keras.utils.set_random_seed(3)
-        cell = RATMCell(8, SIZE, window_update="residual", dtype=policy)
+        cell = RATMCell(8, SIZE, window_update="residual", scales=scales, dtype=policy)
         rnn = keras.layers.RNN(cell, return_sequences=True, dtype="float32")
         rnn(frames)
         randomize(cell, scale=0.01)
@@ -361,6 +449,12 @@ def test_learnt_initial_window_gets_a_gradient():
         ({"initial_window": "random"}, "initial_window"),
         ({"glimpse_size": (5, -1)}, "glimpse_size"),
         ({"recurrent_cell": "gru"}, "recurrent_cell.*'gru'"),
+        ({"scales": 3.0}, "`scales`.*Received: 3.0"),
+        ({"scales": ()}, "`scales`"),
+        ({"scales": (3.0, 1.0)}, "`scales`.*first"),
+        ({"scales": (1.0, 0.0)}, "`scales`"),
+        ({"scales": (1.0, float("inf"))}, "`scales`"),
+        ({"scales": (1.0, "2")}, "`scales`"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

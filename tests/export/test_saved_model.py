@@ -30,20 +30,27 @@ SIGNATURES = {
 TARGET = np.float32([[8.0, 6.0, 30.0, 28.0]])
 
 
-def test_pretrained_tracker_in_both_flavours(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "num_digits"), [("moving_mnist", 1), ("moving_mnist_two_digits", 2)]
+)
+def test_pretrained_tracker_in_both_flavours(name, num_digits, tmp_path):
     if library.unavailable_reason() is not None:
         pytest.skip(library.unavailable_reason())
-    tracker = ratm_tf.load_pretrained("moving_mnist")
+    tracker = ratm_tf.load_pretrained(name)
     digits = ratm_tf.datasets.moving_mnist_sequences(
-        "test", num_frames=30, batch_size=2, mnist_path=SAMPLE_PATH
+        "test",
+        num_frames=30,
+        num_digits=num_digits,
+        batch_size=2,
+        mnist_path=SAMPLE_PATH,
     )
-    frames = next(iter(digits))["frames"]
-    boxes = [tracker.predict({"frames": frames}, verbose=0)["boxes"]]
+    inputs = ratm_tf.datasets.tracker_inputs(next(iter(digits)))
+    boxes = [tracker.predict(inputs, verbose=0)["boxes"]]
     for ops in ("tf", "fused"):
         folder = ratm_tf.export_saved_model(tracker, tmp_path, ops=ops)
         assert tracker.cell.glimpse.implementation == "auto"
         signature = ratm_tf.load_saved_model(folder).signatures["track"]
-        boxes.append(signature(frames=frames)["boxes"])
+        boxes.append(signature(**inputs)["boxes"])
     np.testing.assert_allclose(boxes[1], boxes[2], atol=1e-4)
     np.testing.assert_allclose(boxes[1], boxes[0], atol=1e-4)
 

@@ -18,8 +18,9 @@ from ratm_tf.pretrained import PRESETS
 
 DATASETS = pathlib.Path(ratm_tf.datasets.__file__).parent
 HERE = pathlib.Path(__file__).parent
-# Trackers that the package shipped once, saved before their classes changed.
-SAVED = HERE / "saved"
+# Trackers that the package shipped once, saved before their classes changed; in
+# `one_scale` the one of two digits before it saw beyond its window.
+SAVED = [HERE / "saved", HERE / "saved" / "one_scale"]
 FRAME_SIZES = {
     "bouncing_balls": (20, 20),
     "bouncing_balls_last": (20, 20),
@@ -55,8 +56,9 @@ def predictions(folder):
     [
         *((PRESETS[name].path, predictions(HERE)[name]) for name in FRAME_SIZES),
         *(
-            (SAVED / f"{name}.keras", expected)
-            for name, expected in predictions(SAVED).items()
+            (folder / f"{name}.keras", expected)
+            for folder in SAVED
+            for name, expected in predictions(folder).items()
         ),
     ],
     ids=lambda value: getattr(value, "stem", ""),
@@ -125,7 +127,7 @@ def test_bouncing_balls_with_a_penalty_on_the_last_frame_pass_the_paper():
 
 @pytest.mark.parametrize(
     ("name", "num_digits", "least"),
-    [("moving_mnist", 1, 0.8), ("moving_mnist_two_digits", 2, 0.73)],
+    [("moving_mnist", 1, 0.8), ("moving_mnist_two_digits", 2, 0.77)],
 )
 def test_moving_mnist_passes_the_paper(name, num_digits, least):
     """Table 1 has 63.53 over 30 frames, and 51.62 with two digits."""

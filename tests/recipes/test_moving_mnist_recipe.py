@@ -83,6 +83,17 @@ def test_builds_what_the_fields_say(digits):
     assert next(iter(experiment.test))["frames"].shape == (8, 30, 100, 100, 1)
 
 
+def test_the_best_of_two_sees_around_its_window():
+    recipe = recipes.moving_mnist(2, "best", mnist_path=str(SAMPLE_PATH))
+    tracker = recipe.build(implementation="tf").tracker
+    cell = tracker.cell
+    assert cell.scales == recipe.scales == (1.0, 3.0) and cell.sees_window
+    gru, rectified = cell.recurrent_cell.cells
+    assert gru.kernel.shape[0] == 2 * 28 * 28 + 8
+    np.testing.assert_array_equal(rectified.recurrent_kernel, np.zeros([100, 100]))
+    assert float(tracker.optimizer.learning_rate) == 0.0
+
+
 def test_the_loss_is_the_papers_sum_over_frames():
     """Eq. 13 over ten class probabilities, Eq. 16 of centres, added over frames."""
     recipe = recipes.moving_mnist(1, "paper", mnist_path=str(SAMPLE_PATH), batch_size=3)

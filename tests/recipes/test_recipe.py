@@ -63,6 +63,26 @@ def test_a_recipe_is_json(recipe):
     assert {"steps", "losses", "learning_rate", "test_sequences"} <= fields.keys()
 
 
+@pytest.mark.parametrize(
+    ("warmup_steps", "expected"),
+    [
+        (0, [2.0, 1.5, 0.5, 0.0]),
+        (30, [0.0, 2.0, 1.0, 0.0]),
+        (90, [0.0, 4 / 3, 1.5, 0.0]),
+    ],
+)
+def test_a_rate_warms_up_and_decays(warmup_steps, expected):
+    recipe = recipes.moving_mnist(
+        learning_rate=2.0, steps=90, warmup_steps=warmup_steps
+    )
+    optimizer = recipe._optimizer()
+    rates = []
+    for step in (0, 30, 60, 90):
+        optimizer.iterations.assign(step)
+        rates.append(float(optimizer.learning_rate))
+    np.testing.assert_allclose(rates, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("recipe", FAST, ids=lambda recipe: type(recipe).__name__)
 def test_misspelt_fields_are_errors(recipe):
     with pytest.raises(TypeError, match="learning_rat"):
@@ -80,6 +100,7 @@ def test_builds_what_the_fields_say():
         glimpse_size=(4, 6),
         window_update="relative",
         sees_window=True,
+        scales=(1.0, 2.0),
         initial_sigma=2.5,
         brightness=0.25,
         box="corner",
@@ -99,6 +120,7 @@ def test_builds_what_the_fields_say():
     )
     assert not cell.recurrent_cell.use_bias
     assert cell.window_update == "relative" and cell.sees_window
+    assert cell.scales == (1.0, 2.0)
     np.testing.assert_array_equal(cell.window_bias, [0, 0, 2.5, 2.5, 1, 1])
     assert cell.features.mean == 0.25 and cell.implementation == "tf"
     assert isinstance(optimizer, keras.optimizers.Adam)
