@@ -36,8 +36,7 @@ class Recipe(abc.ABC):
             states an IRNN sees: what a rebound does to a velocity is no linear function
             of what a GRU keeps.
         units: hidden units, of each.
-        recurrent_scale: `W_rec` of an IRNN starts as this multiple of the identity; at
-            0 it is a layer of rectified units without memory, at first.
+        recurrent_scale: `W_rec` of an IRNN starts as this multiple of the identity.
         use_bias: whether an IRNN has a bias.
         glimpse_size: `(N, M)`, rows and columns.
         window_update, sees_window, scales, initial_window, initial_sigma: see
