@@ -664,6 +664,12 @@ def test_bad_arguments(arguments, error, message, graph):
         function(**arguments)
 
 
+def test_a_size_that_equals_a_good_one_is_refused():
+    assert gaussian_glimpse(IMAGES, WINDOW, (1, 1)).shape == [2, 1, 1, 1]
+    with pytest.raises(ValueError, match="`glimpse_size`"):
+        gaussian_glimpse(IMAGES, WINDOW, (True, 1))
+
+
 def test_numpy_integers_are_a_size():
     assert gaussian_glimpse(IMAGES, WINDOW, np.array([2, 3])).shape == [2, 2, 3, 1]
 
