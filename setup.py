@@ -101,12 +101,12 @@ class BuildOp(build_ext):
             through = [f"-Xcompiler={flag}" for flag in host_flags]
             _compile([nvcc, *cuda_flags, "--threads=0", *flags, *through], cuda_jobs)
 
-        instruction_sets = ["generic"]
+        instruction_sets = {"generic": []}
         if platform.machine().lower() in ("x86_64", "amd64"):
-            instruction_sets = list(OP["SIMD_FLAGS"])
+            instruction_sets = OP["SIMD_FLAGS"]
         host_jobs = jobs(OP["SOURCES"], *([] if nvcc is None else ["-DRATM_CUDA"]))
-        for name in instruction_sets:
-            simd_flags = [f"-DRATM_SIMD={name}", *OP["SIMD_FLAGS"][name]]
+        for name, simd_flags in instruction_sets.items():
+            simd_flags = [f"-DRATM_SIMD={name}", *simd_flags]
             host_jobs += jobs([OP["SIMD_SOURCE"]], *simd_flags, name=f".{name}")
         _compile([*compiler, *flags, *host_flags], host_jobs)
 
@@ -131,7 +131,7 @@ class BuildOp(build_ext):
             tensorflow=tf.__version__,
             compiler=_run([*compiler, "--version"]).splitlines()[0],
             flags=[*OP["FLAGS"], *host_flags],
-            instruction_sets=instruction_sets,
+            instruction_sets=list(instruction_sets),
             gpu_architectures=architectures,
             nvcc=nvcc and _run([nvcc, "--version"]).split("release ")[1].split(",")[0],
         )

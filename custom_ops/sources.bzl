@@ -6,6 +6,7 @@ Paths are relative to the root of the repository.
 # The ops and the CPU functors.
 SOURCES = [
     "custom_ops/cpu/functors.cc",
+    "custom_ops/cpu/instruction_set.cc",
     "custom_ops/cpu/scratch.cc",
     "custom_ops/kernels.cc",
     "custom_ops/ops.cc",
@@ -13,6 +14,7 @@ SOURCES = [
 
 HEADERS = [
     "custom_ops/axis.h",
+    "custom_ops/cpu/instruction_set.h",
     "custom_ops/cpu/scratch.h",
     "custom_ops/cpu/simd.h",
     "custom_ops/glimpse.h",
@@ -40,18 +42,28 @@ SIMD_HEADERS = [
     "custom_ops/cpu/vector.h",
 ]
 
-# Machines other than x86-64 use only the first.
+# These come last, so that an object has the instructions of its set alone
+# whatever further flags say of the processor. Machines other than x86-64 have
+# only the first, without its flags.
 SIMD_FLAGS = {
-    "generic": [],
+    "generic": [
+        "-march=x86-64",
+        "-mno-avx",
+    ],
     "avx2": [
+        "-march=x86-64",
+        "-mno-avx512f",
         "-mavx2",
+        "-mf16c",
         "-mfma",
     ],
     "avx512": [
+        "-march=x86-64",
         "-mavx512f",
         "-mavx512bw",
         "-mavx512dq",
         "-mavx512vl",
+        "-mf16c",
         "-mfma",
         "-mprefer-vector-width=512",
     ],

@@ -3,9 +3,12 @@ r"""Times the Gaussian glimpse against its peers, with the error beside every ti
 Prints a table of medians over interleaved repeats, in microseconds per glimpse call and
 as ratios to the fused op, for each number of threads in a process of its own. Peers are
 the package's plain TensorFlow form, the same compiled by XLA, and equivalent JAX and
-PyTorch programs; those that are not installed are left out by name.
+PyTorch programs; those that are not installed are left out by name. Asked for by name,
+`eager` is the package's glimpse outside of any graph, and `op` the fused op itself so:
+what they differ by is Python.
 
 python experiments/benchmark.py --cases=B,E --quantities=f,fw
+python experiments/benchmark.py --cases=B1 --quantities=f --peers=fused,eager,op
 """
 
 import dataclasses
@@ -61,6 +64,7 @@ class Case:
 _HD, _4K = (1, 1080, 1920, 3), (1, 2160, 3840, 3)
 _BIG = {"sigma": (2.5, 2.5), "stride": (5, 5)}
 _SMALL = {"sigma": (1, 1), "stride": (2, 2)}
+_WIDE = {"sigma": (1, 1), "stride": (39, 39)}
 _ALONE = {"settings": ("single",)}
 _MIDDLE_HD = {"center_x": (959.5, 959.5), "center_y": (539.5, 539.5)}
 _MIDDLE_4K = {"center_x": (1919.5, 1919.5), "center_y": (1079.5, 1079.5)}
@@ -88,13 +92,28 @@ CASES = {
         "one digit", (1, 100, 100, 1), (28, 28), (49.5, 49.5), (49.5, 49.5), **_SMALL
     ),
     "B4K": Case("one digit, 4K", (1, 2160, 3840, 1), (28, 28), **_MIDDLE_4K, **_SMALL),
+    # Windows that span a frame, and see little of it.
+    "W": Case("search", _HD, (28, 28), **_MIDDLE_HD, **_WIDE, **_ALONE),
+    "W8": Case(
+        "search, uint8", _HD, (28, 28), **_MIDDLE_HD, **_WIDE, **_ALONE, dtype="uint8"
+    ),
+    "W8x8": Case(
+        "eight searches, uint8",
+        *(_HD, (28, 28)),
+        **(_MIDDLE_HD | _WIDE | _ALONE),
+        windows=8,
+        dtype="uint8",
+    ),
+    "K": dataclasses.replace(_CROWD, what="crowd of 256", windows=256),
 }
 
 _CASES = flags.DEFINE_list("cases", list(CASES), f"Which of {', '.join(CASES)}.")
 _QUANTITIES = flags.DEFINE_list(
     "quantities", list(QUANTITIES), f"Which of {QUANTITIES}."
 )
-_PEERS = flags.DEFINE_list("peers", list(PEERS), f"Which of {', '.join(PEERS)}.")
+_PEERS = flags.DEFINE_list(
+    "peers", list(PEERS), f"Which of {', '.join(PEERS)}, eager, op."
+)
 _THREADS = flags.DEFINE_list("threads", ["1", "2"], "Numbers of CPU threads.")
 _REPEATS = flags.DEFINE_integer("repeats", 15, "Interleaved repeats.", lower_bound=1)
 _JSON = flags.DEFINE_boolean("json", False, "Print one JSON object instead.")
@@ -103,26 +122,42 @@ _WORKER = flags.DEFINE_boolean(
 )
 
 
-def tensorflow_peer(case, quantity, chained, implementation, xla=False):
-    """The package's glimpse in a traced `tf.function`."""
+def tensorflow_peer(case, quantity, chained, implementation, xla=False, eager=False):
+    """The package's glimpse in a traced `tf.function`, or outside of any.
+
+    An `implementation` of `"op"` is the fused op itself.
+    """
     import tensorflow as tf
 
     import ratm_tf
+    from ratm_tf.attention import library
 
     images, window = (tf.constant(array) for array in case.draw())
     length = CHAIN if chained else 1
 
-    def read(images, window):
-        glimpses = []
-        for _ in range(length):
-            glimpse = ratm_tf.gaussian_glimpse(
+    def glimpse_of(images, window):
+        if implementation != "op":
+            return ratm_tf.gaussian_glimpse(
                 images, window, case.glimpse_size, implementation
             )
+        return library.load().ratm_gaussian_glimpse(
+            images=images,
+            window=window,
+            glimpse_height=case.glimpse_size[0],
+            glimpse_width=case.glimpse_size[1],
+            Tout=tf.float32,
+        )
+
+    def read(images, window):
+        if length == 1:
+            return [glimpse_of(images, window)]
+        glimpses = []
+        for _ in range(length):
+            glimpse = glimpse_of(images, window)
             window += 1e-6 * tf.reduce_mean(glimpse, [2, 3, 4])[..., tf.newaxis]
             glimpses.append(glimpse)
         return glimpses
 
-    @tf.function(jit_compile=xla)
     def run(images, window):
         if quantity == "f":
             return read(images, window)
@@ -133,8 +168,11 @@ def tensorflow_peer(case, quantity, chained, implementation, xla=False):
             loss = sum(tf.reduce_sum(glimpse * glimpse) for glimpse in glimpses)
         return glimpses, tape.gradient(loss, sources)
 
+    if eager:
+        return lambda: run(images, window)
     # To find the trace for its arguments takes a tf.function longer than a small case.
     # On a CPU it returns when its outputs are there.
+    run = tf.function(run, jit_compile=xla)
     traced = run.get_concrete_function(images, window)
     return lambda: traced(images, window)
 
@@ -226,6 +264,8 @@ MAKERS = {
     "xla": lambda *what: tensorflow_peer(*what, "tf", xla=True),
     "jax": jax_peer,
     "torch": torch_peer,
+    "eager": lambda *what: tensorflow_peer(*what, "fused", eager=True),
+    "op": lambda *what: tensorflow_peer(*what, "op", eager=True),
 }
 
 

@@ -53,7 +53,8 @@ def _register():
 def __getattr__(name):
     if name in _NAMES:
         _register()
-        return getattr(_load(_NAMES[name]), name)
+        globals()[name] = getattr(_load(_NAMES[name]), name)
+        return globals()[name]
     if name in _MODULES:
         return _load(name)
     if name == "__version__":

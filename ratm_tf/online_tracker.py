@@ -1,5 +1,7 @@
 """Tracking frame by frame, as frames arrive."""
 
+import itertools
+
 import numpy as np
 import tensorflow as tf
 
@@ -43,11 +45,13 @@ class OnlineTracker:
         self._states = [
             tf.Variable(tf.zeros([1, spec.shape[-1]])) for spec in tracker.state_spec
         ]
-        # One graph for frames of all sizes. To find it takes a tf.function longer than
-        # a small step.
+        # One graph for frames of all sizes. To find it, and then what it is called
+        # with, takes longer than a small step.
         self._steps = {
-            dtype: self._step.get_concrete_function(
-                tf.TensorSpec([None, None, tracker.channels], dtype)
+            dtype: _flat(
+                self._step.get_concrete_function(
+                    tf.TensorSpec([None, None, tracker.channels], dtype)
+                )
             )
             for dtype in (tf.uint8, tf.float32)
         }
@@ -153,6 +157,31 @@ class OnlineTracker:
                 f"Received shape: {frame.shape}"
             )
         return tf.constant(frame)
+
+
+def _flat(function):
+    """Returns the quickest call there is of a function of one tensor that gives one.
+
+    It runs what a `tf.ConcreteFunction` runs, without what comes before that: no tape
+    records it. Where this TensorFlow has no such call, it is the function itself.
+    """
+    try:
+        from tensorflow.python.eager import context, execute
+
+        runtime = context.context()
+        name = function._inference_function.name.decode()
+        captured = function.captured_inputs
+        attributes = runtime.function_call_options.as_attrs()
+        attributes = tuple(itertools.chain(*attributes.items()))
+        run = execute.execute
+    except (AttributeError, ImportError):
+        return function
+
+    def call(tensor):
+        return run(name, 1, [tensor, *captured], attributes, runtime)[0]
+
+    call.function = function  # The name lasts as long as that.
+    return call
 
 
 def _from_opencv(frame, channels):

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 import ratm_tf
+from ratm_tf import online_tracker
 
 VIDEO = np.random.default_rng(0).integers(0, 256, [6, 20, 24, 1], np.uint8)
 
@@ -52,6 +53,25 @@ def test_frame_by_frame_is_the_whole_video(tracker):
             )
             assert all(isinstance(number, int) for number in rectangle)
         np.testing.assert_allclose(boxes, whole, atol=1e-3)
+
+
+def test_the_quick_call_is_that_of_the_function():
+    variable = tf.Variable([2.0, 3.0])
+    function = tf.function(lambda x: x * variable).get_concrete_function(
+        tf.TensorSpec([None], tf.float32)
+    )
+    quick = online_tracker._flat(function)
+    assert quick is not function
+    for value in (1.0, 5.0):
+        variable.assign_add([value, 1.0])
+        np.testing.assert_array_equal(quick(tf.ones(2)), function(tf.ones(2)))
+
+
+def test_where_there_is_no_quick_call_it_is_the_function():
+    def function(tensor):
+        return tensor
+
+    assert online_tracker._flat(function) is function
 
 
 @pytest.mark.parametrize(

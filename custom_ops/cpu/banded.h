@@ -38,8 +38,12 @@ constexpr int64_t kChunk = 64;
 constexpr int64_t kProductsChunk = 256;
 
 // The vectors of a panel: as many as leave registers for the rest, where each
-// of them has a sum, or two.
-constexpr int kPanelVectors = kVectorBytes == 64 ? 8 : 4;
+// of them has a sum, or two. AVX-512 and aarch64 have 32 registers.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kPanelVectors = 8;
+#else
+constexpr int kPanelVectors = 4;
+#endif
 constexpr int kMaxPanelVectors = 8;
 
 // Some neighbouring numbers of every row of a matrix, a constant number of
@@ -52,42 +56,44 @@ struct Panel {
 };
 
 // Calls f(vectors, panel) for panels that cover `length` numbers, at least a
-// vector of them.
+// vector of them. All but the last have the same number of vectors, and that
+// has little less: a narrow panel reads its weights for few numbers.
 template <typename A, int kVectors, typename F>
 inline void ForPanels(int64_t length, F f) {
   static_assert(kVectors <= kMaxPanelVectors);
   constexpr int kCount = Lanes<A>::kCount;
-  constexpr int64_t kPanel = kVectors * kCount;
-  int64_t j = 0;
-  for (; length - j >= kPanel; j += kPanel) {
-    f(std::integral_constant<int, kVectors>(), Panel{j, kPanel - kCount, 0});
-  }
-  if (j == length) return;
-  const int64_t vectors = CeilDiv(length - j, kCount);
-  const int64_t begin = Min(j, length - kCount);
-  const Panel panel = {begin, length - kCount - begin,
-                       vectors * kCount - (length - j)};
-  switch (vectors) {
+  const int64_t all = CeilDiv(length, kCount);
+  const int64_t most = CeilDiv(all, CeilDiv(all, kVectors));
+  for (int64_t first = 0; first < all; first += most) {
+    const int64_t vectors = Min(most, all - first);
+    const int64_t begin = Min(first * kCount, length - kCount);
+    const int64_t end = Min((first + vectors) * kCount, length);
+    const Panel panel = {begin, end - kCount - begin,
+                         (first + vectors) * kCount - end};
+    switch (vectors) {
 #define RATM_PANEL(N)                                          \
   case N:                                                      \
     f(std::integral_constant<int, Min(N, kVectors)>(), panel); \
     break
-    RATM_PANEL(1);
-    RATM_PANEL(2);
-    RATM_PANEL(3);
-    RATM_PANEL(4);
-    RATM_PANEL(5);
-    RATM_PANEL(6);
-    RATM_PANEL(7);
-    RATM_PANEL(8);
+      RATM_PANEL(1);
+      RATM_PANEL(2);
+      RATM_PANEL(3);
+      RATM_PANEL(4);
+      RATM_PANEL(5);
+      RATM_PANEL(6);
+      RATM_PANEL(7);
+      RATM_PANEL(8);
 #undef RATM_PANEL
+    }
   }
 }
 
-// The panel of some rows of x as the type of the sums, in `converted` if it is
-// not: many filters see a number, and it is converted once.
+// The panel of the rows of x that a bank sees, as the type of the sums: in
+// `converted` if it is not, as many filters see a number. The rows of x are
+// numbered as pixels, those of the result, and of an x that is not converted,
+// as in the bank.
 template <int kVectors, typename T, typename A>
-Matrix<const A> Converted(const Matrix<const T>& x, Range rows,
+Matrix<const A> Converted(const FilterBank<A>& bank, const Matrix<const T>& x,
                           const Panel& panel, A* converted) {
   if constexpr (std::is_same_v<T, A>) {
     return x.from(panel.begin);
@@ -95,26 +101,30 @@ Matrix<const A> Converted(const Matrix<const T>& x, Range rows,
     constexpr int kCount = Lanes<A>::kCount;
     constexpr int64_t kStride = kVectors * kCount;
     A* to = converted;
-    const T* from = x.row(rows.begin) + panel.begin;
-    for (int64_t h = rows.begin; h < rows.end; ++h) {
+    for (int64_t r = 0; r < bank.run_count(); ++r) {
+      const Range rows = bank.run(r).pixels;
+      const T* from = x.row(rows.begin) + panel.begin;
+      for (int64_t h = rows.begin; h < rows.end; ++h) {
 #pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) {
-        const int64_t at = v < kVectors - 1 ? v * kCount : panel.last;
-        Store(to + at, Load(from + at));
+        for (int v = 0; v < kVectors; ++v) {
+          const int64_t at = v < kVectors - 1 ? v * kCount : panel.last;
+          Store(to + at, Load(from + at));
+        }
+        to += kStride;
+        from += x.stride;
       }
-      to += kStride;
-      from += x.stride;
     }
-    return {converted, rows.begin, kStride};
+    return {converted, bank.support().begin, kStride};
   }
 }
 
 // Memory for that.
 template <int kVectors, typename T, typename A>
-A* NewConverted(Range rows, Scratch* scratch) {
+A* NewConverted(const FilterBank<A>& bank, Scratch* scratch) {
   return std::is_same_v<T, A>
              ? nullptr
-             : New<A>(scratch, rows.size() * kVectors * Lanes<A>::kCount);
+             : New<A>(scratch,
+                      bank.support().size() * kVectors * Lanes<A>::kCount);
 }
 
 // Returns a long sum and further numbers; its rounding error is in `error`.
@@ -128,7 +138,8 @@ inline Vector<A> AddToLongSum(Vector<A> sum, Vector<A> numbers, A* error) {
   return result;
 }
 
-// Adds the rows `taps` of x, times the weights of each sum, to the sums.
+// Adds the rows `taps` of x, times the weights of each sum, to the sums. The
+// weights of row 0 would stand where the pointers point.
 template <int kVectors, int kSums, typename A>
 [[gnu::always_inline]] inline void AddTaps(const Matrix<const A>& x, Range taps,
                                            int64_t last,
@@ -142,7 +153,9 @@ template <int kVectors, int kSums, typename A>
       Vector<A> numbers = Load(row + (v < kVectors - 1 ? v * kCount : last));
       if (kSums > 1) KeepInRegister(numbers);
 #pragma GCC unroll 2
-      for (int s = 0; s < kSums; ++s) sums[s][v] += weights[s][h] * numbers;
+      for (int s = 0; s < kSums; ++s) {
+        sums[s][v] += weights[s][h * FilterBank<A>::kTapStride] * numbers;
+      }
     }
   }
 }
@@ -173,8 +186,11 @@ void MultiplyPair(const FilterBank<A>& bank, int64_t i,
   const int64_t row_b = swap ? i : i + 1;
   const Range a = bank.taps(row_a);
   const Range b = pair ? bank.taps(row_b) : Range{a.end, a.end};
-  const A* const weights_a = bank.row(kWeight, row_a) - a.begin;
-  const A* const weights_b = bank.row(kWeight, pair ? row_b : row_a) - b.begin;
+  const auto weights = [&](int64_t row, Range taps) {
+    return bank.row(kWeight, row) - taps.begin * FilterBank<A>::kTapStride;
+  };
+  const A* const weights_a = weights(row_a, a);
+  const A* const weights_b = weights(pair ? row_b : row_a, b);
   A* const out_a = product.row(row_a);
   A* const out_b = product.row(row_b);
   V sum_a[kVectors] = {}, sum_b[kVectors] = {};
@@ -231,13 +247,12 @@ template <typename T, typename A>
 void Multiply(const FilterBank<A>& bank, const Matrix<const T>& x,
               int64_t length, const Matrix<A>& product, Scratch* scratch) {
   const auto top = scratch->top;
-  A* const converted =
-      NewConverted<kPanelVectors, T, A>(bank.support(), scratch);
+  A* const converted = NewConverted<kPanelVectors, T, A>(bank, scratch);
   A errors[2 * kPanelVectors * Lanes<A>::kCount];
   ForPanels<A, kPanelVectors>(length, [&](auto vectors, const Panel& panel) {
     constexpr int kVectors = decltype(vectors)::value;
     const Matrix<const A> numbers =
-        Converted<kVectors>(x, bank.support(), panel, converted);
+        Converted<kVectors>(bank, x, panel, converted);
     for (int64_t i = 0; i < bank.size(); i += 2) {
       MultiplyPair<kVectors>(bank, i, numbers, panel.last,
                              product.from(panel.begin), errors);
@@ -246,17 +261,18 @@ void Multiply(const FilterBank<A>& bank, const Matrix<const T>& x,
   scratch->top = top;
 }
 
-// product[h] = sum over i of F[i, h] x[i], for the pixels h.
-template <typename A>
+// product[h] = sum over i of F[i, h] x[i], for the pixels h; or that much more.
+template <bool kAdds, typename A>
 void MultiplyTransposed(const FilterBank<A>& bank, Range pixels,
                         const Matrix<const A>& x, int64_t length,
                         const Matrix<A>& product) {
   constexpr int kCount = Lanes<A>::kCount;
   const int64_t rows = bank.size();
-  const bool ascending = bank.taps(0).begin <= bank.taps(rows - 1).begin;
-  const auto row_at = [&](int64_t k) { return ascending ? k : rows - 1 - k; };
+  const bool ascends = bank.ascends();
+  const auto row_at = [&](int64_t k) { return ascends ? k : rows - 1 - k; };
   ForPanels<A, kPanelVectors>(length, [&](auto vectors, const Panel& panel) {
     constexpr int kVectors = decltype(vectors)::value;
+    const auto shared = LaneNumbers<A>::All() < static_cast<A>(panel.shared);
     int64_t begin = 0, end = 0;  // The rows that may see h.
     for (int64_t h = pixels.begin; h < pixels.end; ++h) {
       while (begin < rows && bank.taps(row_at(begin)).end <= h) ++begin;
@@ -267,7 +283,9 @@ void MultiplyTransposed(const FilterBank<A>& bank, Range pixels,
         const int64_t i = row_at(k);
         const Range taps = bank.taps(i);
         if (!taps.contains(h)) continue;
-        const A weight = bank.row(FilterBank<A>::kWeight, i)[h - taps.begin];
+        const A weight =
+            bank.row(FilterBank<A>::kWeight,
+                     i)[(h - taps.begin) * FilterBank<A>::kTapStride];
         const A* row = x.row(i) + panel.begin;
 #pragma GCC unroll 8
         for (int v = 0; v < kVectors; ++v) {
@@ -275,11 +293,16 @@ void MultiplyTransposed(const FilterBank<A>& bank, Range pixels,
               weight * Load(row + (v < kVectors - 1 ? v * kCount : panel.last));
         }
       }
+      A* const out = product.row(h) + panel.begin;
+      if constexpr (kAdds) {
+        if (begin == end) continue;
+        sum[kVectors - 1] = shared ? Vector<A>{} : sum[kVectors - 1];
+      }
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) {
-        Store(product.row(h) + panel.begin +
-                  (v < kVectors - 1 ? v * kCount : panel.last),
-              sum[v]);
+        A* const to = out + (v < kVectors - 1 ? v * kCount : panel.last);
+        if constexpr (kAdds) sum[v] += Load(to);
+        Store(to, sum[v]);
       }
     }
   });
@@ -295,15 +318,14 @@ void Contract(const FilterBank<A>& bank, const Matrix<const A>& grad,
   typedef FilterBank<A> Bank;
   constexpr int kCount = Lanes<A>::kCount;
   const auto top = scratch->top;
-  A* const converted =
-      NewConverted<kMaxPanelVectors, T, A>(bank.support(), scratch);
+  A* const converted = NewConverted<kMaxPanelVectors, T, A>(bank, scratch);
   ForPanels<A, kMaxPanelVectors>(length, [&](auto vectors, const Panel& panel) {
     constexpr int kVectors = decltype(vectors)::value;
     const V unshared = LaneNumbers<A>::All() >= static_cast<A>(panel.shared)
                            ? V{} + A{1}
                            : V{};
     const Matrix<const A> numbers =
-        Converted<kVectors>(x, bank.support(), panel, converted);
+        Converted<kVectors>(bank, x, panel, converted);
     for (int64_t i = 0; i < bank.size(); ++i) {
       V row_grad[kVectors];
 #pragma GCC unroll 8
@@ -333,8 +355,8 @@ void Contract(const FilterBank<A>& bank, const Matrix<const A>& grad,
         for (; k < end; ++k) {
           row += numbers.stride;
           const V product = inner_product(row) - level;
-          sum_by_mu += weights_by_mu[k] * product;
-          sum_by_sigma += weights_by_sigma[k] * product;
+          sum_by_mu += weights_by_mu[k * Bank::kTapStride] * product;
+          sum_by_sigma += weights_by_sigma[k * Bank::kTapStride] * product;
         }
         by_mu[i] += SumLanes<A>(sum_by_mu)[0];
         by_sigma[i] += SumLanes<A>(sum_by_sigma)[0];

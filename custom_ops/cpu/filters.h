@@ -20,224 +20,347 @@ namespace RATM_SIMD {
 namespace {
 
 // Rows [first, first + size) of the filter bank of one axis, with only the taps
-// that matter.
+// that matter. A vector holds the same tap of several rows, a lane a row: most
+// filters have fewer taps than would fill vectors of their own.
 template <typename A>
 class FilterBank {
  public:
-  static constexpr int kCount = Lanes<A>::kCount;
+  // From one tap of a row to the next.
+  static constexpr int kTapStride = Lanes<A>::kCount;
 
   // The filters of a bank: the weights F, and their derivatives.
   enum Kind { kWeight, kByMu, kBySigma, kKinds };
 
+  // Neighbouring pixels, and the number that the first of them has in the bank.
+  struct Run {
+    Range pixels;
+    int64_t packed;
+  };
+
+  // The bank numbers pixels as the image does, from the first one that some row
+  // sees; but unless `gap` is kNoGaps it leaves out those in gaps of so many
+  // pixels that no row sees.
+  static constexpr int64_t kNoGaps = 0;
+
   void Build(const Axis& axis, int64_t first, int64_t size, bool derivatives,
-             Scratch* scratch) {
+             int64_t gap, Scratch* scratch) {
     size_ = size;
     sigma_ = axis.sigma();
-    rows_ = New<Row>(scratch, size);
-    exponents_ = New<Exponent>(scratch, size);
-    Locate(axis, first,
-           derivatives ? Precision<A>::kDerivativeReach : Precision<A>::kReach);
+    scale_ = static_cast<A>(-0.5 / (sigma_ * sigma_));
+    group_count_ = CeilDiv(size, kCount);
+    begins_ = New<int64_t>(scratch, group_count_ * kCount);
+    ends_ = New<int64_t>(scratch, group_count_ * kCount);
+    offsets_ = New<int64_t>(scratch, group_count_ * kCount);
+    groups_ = New<Group>(scratch, group_count_);
+    const double reach = sigma_ * (derivatives ? Precision<A>::kDerivativeReach
+                                               : Precision<A>::kReach);
+    Locate(axis, first, reach);
+    // Where strides are short there is no gap.
+    const bool packs = gap != kNoGaps && fabs(axis.stride) > reach;
+    runs_ = New<Run>(scratch, packs ? size : 1);
+    runs_[0] = {support_, support_.begin};
+    run_count_ = 1;
+    if (packs) Pack(gap);
     for (int f = 0; f < (derivatives ? kKinds : 1); ++f) {
-      filters_[f] = New<A>(scratch, numbers_);
+      filters_[f] = New<A>(scratch, group_count_ * group_size_);
     }
-    // One step for all rows, then the next: a processor that looks ahead works
-    // on several rows at a time.
-    for (int64_t i = 0; i < size; ++i) WriteExponents(i);
-    Exponentiate();
-    for (int64_t i = 0; i < size; ++i) {
+    for (int64_t g = 0; g < group_count_; ++g) {
       if (derivatives) {
-        Differentiate(i);
+        Write<true>(g);
       } else {
-        Normalise(i);
+        Write<false>(g);
       }
     }
   }
 
   int64_t size() const { return size_; }
 
-  // The pixels under any row, and under a row.
+  // What is under any row, and under a row, as the bank numbers pixels.
   Range support() const { return support_; }
-  Range taps(int64_t i) const { return rows_[i].taps; }
+  Range taps(int64_t i) const { return {begins_[i], ends_[i]}; }
 
-  // A filter of row i, from its first tap on.
-  const A* row(Kind f, int64_t i) const {
-    return &filters_[f][rows_[i].offset];
-  }
+  // The pixels that the bank numbers, in ascending order.
+  int64_t run_count() const { return run_count_; }
+  const Run& run(int64_t r) const { return runs_[r]; }
+
+  // Whether later rows see later pixels.
+  bool ascends() const { return begins_[0] <= begins_[size_ - 1]; }
+
+  // A filter of row i, from its first tap on, kTapStride apart.
+  const A* row(Kind f, int64_t i) const { return filters_[f] + offsets_[i]; }
 
  private:
-  struct Row {
-    Range taps;
-    int64_t offset;  // In each filter.
-  };
+  typedef Vector<A> V;
+  static constexpr int kCount = Lanes<A>::kCount;
 
-  // Numbers t of the taps of a row: see Excess.
-  struct Exponent : Excess<A> {
-    A first_tap;
-    A past_tap;
+  // As many rows as a vector has lanes, and past the last row that row again.
+  // Taps have numbers t; those of a row are from `first` on and before `past`.
+  // The exponents' terms are as in Excess.
+  struct alignas(V) Group {
+    A first[kCount];
+    A past[kCount];
+    A high[kCount];
+    A low[kCount];
 
-    Vector<A> T(int64_t k) const {
-      return LaneNumbers<A>::All() + (first_tap + static_cast<A>(k));
-    }
+    V q(V t) const { return t * ((t + Load(high)) + Load(low)); }
   };
 
   // Finds the taps of each row, and puts it in terms of the nearest pixel.
-  void Locate(const Axis& axis, int64_t first, double sigmas) {
-    constexpr int64_t kBlock = 64;
+  void Locate(const Axis& axis, int64_t first, double reach) {
+    constexpr int32_t kRows = 64;
+    static_assert(kRows % kCount == 0);
     const Axis copy = axis;
-    const double reach = sigmas * sigma_;
     const double last = axis.length - 1;
-    support_ = {axis.length, 0};
-    numbers_ = 0;
-    double nearest[kBlock], offset[kBlock], below[kBlock], above[kBlock];
-    for (int64_t begin = 0; begin < size_; begin += kBlock) {
-      const int32_t size = static_cast<int32_t>(Min(size_ - begin, kBlock));
+    Bounds support, taps;
+    double nearest[kRows], offset[kRows], below[kRows], above[kRows];
+    for (int64_t begin = 0; begin < size_; begin += kRows) {
+      const int32_t size = static_cast<int32_t>(
+          Min<int64_t>(RoundUp(size_ - begin, kCount), kRows));
       const double first_step = copy.step(first + begin);
+      const double last_step = copy.step(first + size_ - 1);
       // Compiled to vectors: without a branch or a call, from variables that
       // the results cannot overlap, and a number that converts to double by
       // vectors.
       for (int32_t i = 0; i < size; ++i) {
-        const Taps taps = FindTaps(copy.mu(first_step + i), reach, last);
+        const Taps taps =
+            FindTaps(copy.mu(Min(first_step + i, last_step)), reach, last);
         nearest[i] = taps.nearest;
         offset[i] = taps.offset;
         below[i] = taps.below;
         above[i] = taps.above;
       }
-      for (int32_t i = 0; i < size; ++i) {
-        exponents_[begin + i] = {Excess<A>(offset[i]),
-                                 static_cast<A>(-below[i]),
-                                 static_cast<A>(above[i] + 1)};
-        const Range taps =
-            Taps{nearest[i], offset[i], below[i], above[i]}.range<int64_t>();
-        rows_[begin + i] = {taps, numbers_};
-        numbers_ += RoundUp(taps.size(), kCount);
-        support_.begin = Min(support_.begin, taps.begin);
-        support_.end = Max(support_.end, taps.end);
+      for (int32_t i = 0; i < size; i += kCount) {
+        Locate(begin + i, nearest + i, offset + i, below + i, above + i,
+               &support, &taps);
+      }
+    }
+    support_ = support.range();
+    before_ = RoundUp(-taps.range().begin, kBlock);
+    from_ = RoundUp(taps.range().end, kBlock);
+    group_size_ = (before_ + from_) * kCount;
+    for (int64_t g = 0; g < group_count_; ++g) {
+      int64_t* const offsets = offsets_ + g * kCount;
+      for (int l = 0; l < kCount; ++l) {
+        offsets[l] = g * group_size_ + (offsets[l] + before_) * kCount + l;
       }
     }
   }
 
-  // Writes the exponents of the weights of a row, not normalised: the nearest
-  // pixel weighs one.
-  void WriteExponents(int64_t i) {
-    typedef Vector<A> V;
-    const Exponent e = exponents_[i];
-    const A scale = static_cast<A>(-0.5 / (sigma_ * sigma_));
-    A* weight = &filters_[kWeight][rows_[i].offset];
-    for (int64_t k = 0; k < rows_[i].taps.size(); k += kCount) {
-      const V t = e.T(k);
-      V exponent = e.q(t) * scale;
-      exponent = exponent > A{-60} ? exponent : V{} - A{60};
-      Store(weight + k,
-            t < e.past_tap ? exponent : V{} + Lanes<A>::kExponentOfZero);
+  // The least and the greatest of some whole numbers.
+  struct Bounds {
+    Vector<double> least = Vector<double>{} + HUGE_VAL;
+    Vector<double> greatest = Vector<double>{} - HUGE_VAL;
+
+    void Add(Vector<double> low, Vector<double> high) {
+      least = low < least ? low : least;
+      greatest = high > greatest ? high : greatest;
+    }
+    Range range() const {
+      double low = least[0], high = greatest[0];
+      for (int l = 1; l < Lanes<double>::kCount; ++l) {
+        low = Min(low, least[l]);
+        high = Max(high, greatest[l]);
+      }
+      return {static_cast<int64_t>(low), static_cast<int64_t>(high)};
+    }
+  };
+
+  // A group of rows from row i on, from what is known of each.
+  void Locate(int64_t i, const double* nearest, const double* offset,
+              const double* below, const double* above, Bounds* support,
+              Bounds* taps) {
+    typedef Vector<double> D;
+    constexpr int kDoubles = Lanes<double>::kCount;
+    constexpr double kMost = Precision<A>::kMaxOffset;
+    Group& group = groups_[i / kCount];
+    for (int l = 0; l < kCount; l += kDoubles) {
+      D twice = 2 * Load(offset + l);
+      twice = twice > -kMost ? twice : D{} - kMost;
+      twice = twice < kMost ? twice : D{} + kMost;
+      Narrow(twice, group.high + l);
+      Narrow(twice - Widened(group.high + l), group.low + l);
+      const D begin = -Load(below + l);
+      const D end = Load(above + l) + 1;
+      Narrow(begin, group.first + l);
+      Narrow(end, group.past + l);
+      taps->Add(begin, end);
+      const D pixel = Load(nearest + l);
+      support->Add(pixel + begin, pixel + end);
+      StoreWhole(begin, offsets_ + i + l);
+      StoreWhole(pixel + begin, begins_ + i + l);
+      StoreWhole(pixel + end, ends_ + i + l);
     }
   }
 
-  // Turns exponents into weights, several vectors at a time, as each is a long
-  // chain of dependent instructions.
-  void Exponentiate() {
-    constexpr int kVectors = 4;
-    A* weight = filters_[kWeight];
-    int64_t k = 0;
-    for (; k + kVectors * kCount <= numbers_; k += kVectors * kCount) {
-      Vector<A> v[kVectors];
-#pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) v[j] = Load(weight + k + j * kCount);
-#pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) v[j] = Exp(v[j]);
-#pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) Store(weight + k + j * kCount, v[j]);
-    }
-    for (; k < numbers_; k += kCount) Store(weight + k, Exp(Load(weight + k)));
-  }
+  // Filters are written so many taps at a time.
+  static constexpr int kBlock = 4;
 
-  // A sum over the taps of a row. Long ones are cut into chunks, whose sums are
-  // summed in double.
-  class Total {
+  // A sum in each lane, which keeps what rounding loses.
+  class Sum {
    public:
-    void Add(Vector<A> v) { chunk_ += v; }
-    void EndChunk() {
-      earlier_ += SumLanes<A>(chunk_)[0];
-      chunk_ = Vector<A>{};
+    void Add(V v) {
+      const V exact = v - error_;
+      const V total = total_ + exact;
+      error_ = (total - total_) - exact;
+      total_ = total;
     }
-    // In each lane.
-    Vector<A> Get() const {
-      return SumLanes<A>(chunk_) + static_cast<A>(earlier_);
+    V Get() const { return total_ - error_; }
+
+   private:
+    V total_ = {};
+    V error_ = {};
+  };
+
+  // A sum of products in each lane, in double precision.
+  class WideSum {
+   public:
+    void Add(V a, V b) {
+      A left[kCount], right[kCount];
+      Store(left, a);
+      Store(right, b);
+      for (int d = 0; d < kWide; ++d) {
+        total_[d] +=
+            Widened(left + d * kDoubles) * Widened(right + d * kDoubles);
+      }
+    }
+    V Over(const WideSum& other) const {
+      A ratio[kCount];
+      for (int d = 0; d < kWide; ++d) {
+        Narrow(total_[d] / other.total_[d], ratio + d * kDoubles);
+      }
+      return Load(ratio);
     }
 
    private:
-    Vector<A> chunk_ = {};
-    double earlier_ = 0;
+    static constexpr int kDoubles = Lanes<double>::kCount;
+    static constexpr int kWide = kCount / kDoubles;
+    Vector<double> total_[kWide] = {};
   };
 
-  // Calls add(k) for each vector of taps, and end_chunk() between two chunks.
-  template <typename Add, typename EndChunk>
-  static void SumTaps(int64_t size, Add add, EndChunk end_chunk) {
-    constexpr int64_t kChunkTaps = 32 * kCount;
-    for (int64_t k = 0;; end_chunk()) {
-      const int64_t end = Min(k + kChunkTaps, size);
-      for (; k < end; k += kCount) add(k);
-      if (k >= size) break;
+  // Sums of weights, and of their products with t and q.
+  template <bool kDerivatives>
+  struct Sums {
+    Sum all;
+    WideSum wide, t, q;
+
+    void AddBlock(const Group& group, V number, int step,
+                  const V (&weights)[kBlock]) {
+      V of_block = weights[0];
+#pragma GCC unroll 4
+      for (int j = 1; j < kBlock; ++j) of_block += weights[j];
+      all.Add(of_block);
+      if (!kDerivatives) return;
+#pragma GCC unroll 4
+      for (int j = 0; j < kBlock; ++j) {
+        const V at = number + static_cast<A>(step * j);
+        wide.Add(weights[j], V{} + A{1});
+        t.Add(weights[j], at);
+        q.Add(weights[j], group.q(at));
+      }
+    }
+  };
+
+  // Writes the weights of the taps from 0 on, or of those before, not
+  // normalised: tap 0 weighs one.
+  template <int kSign, bool kDerivatives>
+  void Weigh(int64_t g, Sums<kDerivatives>* sums) const {
+    const Group& group = groups_[g];
+    constexpr int64_t kFirst = kSign > 0 ? 0 : 1;
+    const int64_t end = kSign > 0 ? from_ : before_ + 1;
+    A* const taps = filters_[kWeight] + g * group_size_ + before_ * kCount;
+    for (int64_t n = kFirst; n < end; n += kBlock) {
+      const V t = V{} + static_cast<A>(kSign * n);
+      const V past =
+          kSign > 0 ? Load(group.past) - t : (A{1} - Load(group.first)) + t;
+      V weights[kBlock];
+#pragma GCC unroll 4
+      for (int j = 0; j < kBlock; ++j) {
+        V exponent = group.q(t + static_cast<A>(kSign * j)) * scale_;
+        exponent = exponent > A{-60} ? exponent : V{} - A{60};
+        weights[j] = past > static_cast<A>(j) ? Exp(exponent) : V{};
+        Store(taps + kSign * (n + j) * kCount, weights[j]);
+      }
+      sums->AddBlock(group, t, kSign, weights);
     }
   }
 
-  void Normalise(int64_t i) {
-    typedef Vector<A> V;
-    const int64_t size = rows_[i].taps.size();
-    A* weight = &filters_[kWeight][rows_[i].offset];
-    Total total;
-    SumTaps(
-        size, [&](int64_t k) { total.Add(Load(weight + k)); },
-        [&] { total.EndChunk(); });
-    const V normaliser = A{1} / total.Get();
-    for (int64_t k = 0; k < size; k += kCount) {
-      Store(weight + k, Load(weight + k) * normaliser);
-    }
-  }
-
-  // Normalises a row, and writes its derivatives: centred moments.
-  void Differentiate(int64_t i) {
-    typedef Vector<A> V;
-    const Exponent e = exponents_[i];
-    const int64_t size = rows_[i].taps.size();
-    A* weight = &filters_[kWeight][rows_[i].offset];
-    Total total, total_t, total_q;
-    SumTaps(
-        size,
-        [&](int64_t k) {
-          const V t = e.T(k);
-          const V w = Load(weight + k);
-          total.Add(w);
-          total_t.Add(w * t);
-          total_q.Add(w * e.q(t));
-        },
-        [&] {
-          total.EndChunk();
-          total_t.EndChunk();
-          total_q.EndChunk();
-        });
-    const V normaliser = A{1} / total.Get();
-    const V mean_t = total_t.Get() * normaliser;
-    const V mean_q = total_q.Get() * normaliser;
+  // Writes the filters of a group of rows. Derivatives are centred moments.
+  template <bool kDerivatives>
+  void Write(int64_t g) const {
+    const Group& group = groups_[g];
+    Sums<kDerivatives> sums;
+    Weigh<1>(g, &sums);
+    Weigh<-1>(g, &sums);
+    const V normaliser = A{1} / sums.all.Get();
+    const V mean_t = sums.t.Over(sums.wide);
+    const V mean_q = sums.q.Over(sums.wide);
     const A by_mu = static_cast<A>(1 / (sigma_ * sigma_));
     const A by_sigma = static_cast<A>(1 / (sigma_ * sigma_ * sigma_));
-    A* weight_by_mu = &filters_[kByMu][rows_[i].offset];
-    A* weight_by_sigma = &filters_[kBySigma][rows_[i].offset];
-    for (int64_t k = 0; k < size; k += kCount) {
-      const V t = e.T(k);
-      const V w = Load(weight + k) * normaliser;
-      Store(weight + k, w);
-      Store(weight_by_mu + k, w * (t - mean_t) * by_mu);
-      Store(weight_by_sigma + k, w * (e.q(t) - mean_q) * by_sigma);
+    V t = V{} - static_cast<A>(before_);
+    for (int64_t k = g * group_size_; k < (g + 1) * group_size_;
+         k += kBlock * kCount) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kBlock; ++j, t += A{1}) {
+        const int64_t at = k + j * kCount;
+        const V weight = Load(filters_[kWeight] + at) * normaliser;
+        Store(filters_[kWeight] + at, weight);
+        if (!kDerivatives) continue;
+        Store(filters_[kByMu] + at, weight * (t - mean_t) * by_mu);
+        Store(filters_[kBySigma] + at,
+              weight * (group.q(t) - mean_q) * by_sigma);
+      }
+    }
+  }
+
+  // Leaves the pixels in wide gaps out of the numbers.
+  void Pack(int64_t gap) {
+    const bool ascends = this->ascends();
+    const auto row_at = [&](int64_t k) { return ascends ? k : size_ - 1 - k; };
+    runs_[0] = {taps(row_at(0)), 0};
+    for (int64_t k = 1; k < size_; ++k) {
+      const Range taps = this->taps(row_at(k));
+      Run* run = &runs_[run_count_ - 1];
+      if (taps.begin - run->pixels.end >= gap) {
+        *++run = {taps, 0};
+        ++run_count_;
+      }
+      // Rounding may have a later row begin a pixel earlier.
+      run->pixels = {Min(run->pixels.begin, taps.begin),
+                     Max(run->pixels.end, taps.end)};
+    }
+    support_.end = support_.begin;
+    for (int64_t r = 0; r < run_count_; ++r) {
+      runs_[r].packed = support_.end;
+      support_.end += runs_[r].pixels.size();
+    }
+    const Run* run = runs_;
+    for (int64_t k = 0; k < size_; ++k) {
+      const int64_t i = row_at(k);
+      while (begins_[i] >= run->pixels.end) ++run;
+      const int64_t by = run->pixels.begin - run->packed;
+      begins_[i] -= by;
+      ends_[i] -= by;
     }
   }
 
   int64_t size_ = 0;
-  int64_t numbers_ = 0;
+  int64_t group_count_ = 0;
+  int64_t run_count_ = 0;
   double sigma_ = 0;
+  A scale_ = 0;
+  // Taps before 0, and from 0 on, that there is room for in each row; and the
+  // numbers of a group in each filter.
+  int64_t before_ = 0;
+  int64_t from_ = 0;
+  int64_t group_size_ = 0;
   Range support_ = {0, 0};
-  Row* rows_ = nullptr;
-  Exponent* exponents_ = nullptr;
-  A* filters_[kKinds] = {};  // Rows end in zeros, to whole vectors.
+  // Of each row: its taps, and where its first one stands in each filter.
+  int64_t* begins_ = nullptr;
+  int64_t* ends_ = nullptr;
+  int64_t* offsets_ = nullptr;
+  Group* groups_ = nullptr;
+  Run* runs_ = nullptr;
+  A* filters_[kKinds] = {};
 };
 
 }  // namespace

@@ -4,13 +4,16 @@
 #include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <new>
 #include <type_traits>
 
 #include "Eigen/Core"
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "custom_ops/axis.h"
+#include "custom_ops/cpu/instruction_set.h"
 #include "custom_ops/cpu/scratch.h"
 #include "custom_ops/cpu/simd.h"
 #include "custom_ops/glimpse.h"
@@ -41,51 +44,69 @@ template <typename T>
 using SimdType =
     std::remove_pointer_t<decltype(Simd(static_cast<T*>(nullptr)))>;
 
+// The instruction set to use; what the environment asks for cannot be.
+struct Choice {
+  InstructionSet set;
+  absl::Status status;
+};
+
+const Choice& Chosen() {
+  static const Choice& choice = *[] {
+    const char* const most = std::getenv(kMaxInstructionSet);
+    auto* const choice = new Choice{InstructionSet::kGeneric, absl::OkStatus()};
+    if (!FindInstructionSet(most, &choice->set)) {
+      choice->status = absl::InvalidArgumentError(
+          absl::StrCat("the environment variable ", kMaxInstructionSet,
+                       " must be generic, avx2 or avx512, got ", most));
+    }
+    return choice;
+  }();
+  return choice;
+}
+
 #if defined(__x86_64__)
-bool HasAvx2() {
-  static const bool has =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  return has;
-}
-
-bool HasAvx512() {
-  static const bool has = HasAvx2() && __builtin_cpu_supports("avx512f") &&
-                          __builtin_cpu_supports("avx512bw") &&
-                          __builtin_cpu_supports("avx512dq") &&
-                          __builtin_cpu_supports("avx512vl");
-  return has;
-}
-
-#define RATM_BEST(FUNCTION)        \
-  (HasAvx512() ? &avx512::FUNCTION \
-   : HasAvx2() ? &avx2::FUNCTION   \
-               : &generic::FUNCTION)
+#define RATM_CHOSEN(FUNCTION)                                  \
+  (Chosen().set == InstructionSet::kAvx512 ? &avx512::FUNCTION \
+   : Chosen().set == InstructionSet::kAvx2 ? &avx2::FUNCTION   \
+                                           : &generic::FUNCTION)
 #else
-#define RATM_BEST(FUNCTION) (&generic::FUNCTION)
+#define RATM_CHOSEN(FUNCTION) (&generic::FUNCTION)
 #endif
 
-// A rough time for one pass over the average window, in nanoseconds.
-template <typename A>
-double WindowCost(const GlimpseShape& shape, const A* window) {
-  const int64_t windows = shape.batch * shape.count;
-  const auto extent = [](double size, double sigma, double stride,
-                         double length) {
-    // Either operand of fmin may be NaN; the length is not.
-    return std::fmin((size - 1) * std::fabs(stride) + 12 * std::fabs(sigma) + 1,
+// A rough time for one pass over the average window of images of type T, in
+// nanoseconds: products, and what is read for them, which is all that an axis
+// spans, or only the taps of each Gaussian.
+template <typename T>
+double WindowCost(const GlimpseShape& shape, const ComputeType<T>* window) {
+  constexpr double kProduct = 0.03;
+  constexpr double kConversion = std::is_same_v<T, ComputeType<T>> ? 0 : 0.1;
+  constexpr double kLine = 1.5;
+  constexpr double kLineBytes = 64;
+  // Either operand of fmin may be NaN; the length is not.
+  const auto taps = [](double sigma, double length) {
+    return std::fmin(12 * std::fabs(sigma) + 1, length);
+  };
+  const auto span = [](double size, double taps, double stride, double length) {
+    return std::fmin((size - 1) * std::fmin(std::fabs(stride), taps) + taps,
                      length);
   };
-  double cost = 0;
+  const int64_t windows = shape.batch * shape.count;
   const int64_t step = std::max<int64_t>(windows / 16, 1);
+  double cost = 0;
   int64_t sampled = 0;
   for (int64_t i = 0; i < windows; i += step, ++sampled) {
-    const A* w = window + i * kWindowSize;
-    const double taps_y = extent(1, w[kSigmaY], 0, shape.height);
-    const double taps_x = extent(1, w[kSigmaX], 0, shape.width);
-    const double width =
-        extent(shape.columns, w[kSigmaX], w[kStrideX], shape.width);
+    const auto* w = window + i * kWindowSize;
+    const double taps_y = taps(w[kSigmaY], shape.height);
+    const double taps_x = taps(w[kSigmaX], shape.width);
+    const double height = span(shape.rows, taps_y, w[kStrideY], shape.height);
+    const double width = span(shape.columns, taps_x, w[kStrideX], shape.width);
+    const double runs = std::fabs(w[kStrideX]) > taps_x ? shape.columns : 1;
     const double products =
         shape.rows * (taps_y * width + taps_x * shape.columns);
-    cost += 0.03 * products * shape.channels;
+    cost += kProduct * products * shape.channels +
+            kConversion * height * width * shape.channels +
+            kLine * height *
+                (runs + width * shape.channels * sizeof(T) / kLineBytes);
   }
   return cost / sampled + 25 * (shape.rows + shape.columns) + 200;
 }
@@ -135,10 +156,11 @@ struct GaussianGlimpse<CPUDevice, T> {
   void operator()(OpKernelContext* context, const GlimpseShape& shape,
                   const T* images, const ComputeType<T>* window,
                   GlimpseType<T>* glimpses) const {
-    const auto run = RATM_BEST(Glimpse<SimdType<T>>);
+    OP_REQUIRES_OK(context, Chosen().status);
+    const auto run = RATM_CHOSEN(Glimpse<SimdType<T>>);
     const int64_t blocks = CeilDiv(shape.rows, kGlimpseRows);
     ForUnits(context, shape.batch * shape.count * blocks,
-             WindowCost(shape, window) / blocks,
+             WindowCost<T>(shape, window) / blocks,
              [&](int64_t begin, int64_t end, Scratch* scratch) {
                run(shape, Simd(images), window, Simd(glimpses), begin, end,
                    scratch);
@@ -152,7 +174,8 @@ struct GaussianGlimpseGradWindow<CPUDevice, T> {
                   const T* images, const ComputeType<T>* window,
                   const GlimpseType<T>* grad,
                   ComputeType<T>* window_grad) const {
-    const auto run = RATM_BEST(GradWindow<SimdType<T>>);
+    OP_REQUIRES_OK(context, Chosen().status);
+    const auto run = RATM_CHOSEN(GradWindow<SimdType<T>>);
     const int64_t windows = shape.batch * shape.count;
     if (shape.channels == 0) {
       for (int64_t i = 0; i < windows; ++i) {
@@ -170,7 +193,7 @@ struct GaussianGlimpseGradWindow<CPUDevice, T> {
             tensorflow::TensorShape({windows, blocks, kWindowSize}), &memory));
     double* const sums = memory.flat<double>().data();
     ForUnits(context, windows * blocks,
-             2.2 * WindowCost(shape, window) / blocks,
+             2.2 * WindowCost<T>(shape, window) / blocks,
              [&](int64_t begin, int64_t end, Scratch* scratch) {
                run(shape, Simd(images), window, Simd(grad), sums, begin, end,
                    scratch);
@@ -193,12 +216,13 @@ struct GaussianGlimpseGradImages<CPUDevice, T> {
   void operator()(OpKernelContext* context, const GlimpseShape& shape,
                   const ComputeType<T>* window, const T* grad,
                   T* images_grad) const {
-    const auto run = RATM_BEST(GradImages<SimdType<T>>);
+    OP_REQUIRES_OK(context, Chosen().status);
+    const auto run = RATM_CHOSEN(GradImages<SimdType<T>>);
     const int64_t tiles = CeilDiv(shape.height, kImageTileRows) *
                           CeilDiv(shape.width, ImageTilePixels(shape));
     const double fill_cost = 0.2 * shape.height * shape.width * shape.channels;
     const double image_cost =
-        shape.count > 0 ? shape.count * WindowCost(shape, window) : 0;
+        shape.count > 0 ? shape.count * WindowCost<T>(shape, window) : 0;
     ForUnits(context, shape.batch * tiles, (2 * image_cost + fill_cost) / tiles,
              [&](int64_t begin, int64_t end, Scratch* scratch) {
                run(shape, window, Simd(grad), Simd(images_grad), begin, end,

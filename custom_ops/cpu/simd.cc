@@ -20,60 +20,88 @@ namespace ratm {
 namespace RATM_SIMD {
 namespace {
 
-// The pixels of an image under the columns of a window, with those around them
-// that make the rows whole vectors, aligned with the image's rows if they can
-// be. Where they start depends on the window and the image's shape alone, as
-// the sums over a row do not have the same bits from elsewhere.
+// The pixels of an image under the columns of a window, in runs of neighbours
+// that some column sees. A run has those around it, too, that make its rows
+// whole vectors, aligned with the image's rows if they can be. Where runs start
+// depends on the window and the image's shape alone, as the sums over a row do
+// not have the same bits from elsewhere.
 template <typename T>
 class Pixels {
  public:
   typedef ComputeType<T> A;
   static constexpr int kCount = Lanes<A>::kCount;
 
-  void Read(const GlimpseShape& shape, const T* image, Range columns,
-            Range rows, Scratch* scratch) {
-    columns_ = columns;
-    rows_ = rows;
+  struct Run {
+    int64_t from;    // Where it starts in a row of the image,
+    int64_t to;      // and in a line, which has all runs side by side.
+    int64_t length;  // Numbers, at least a vector of them.
+    // Those of its first column among all numbers of columns, and in the run.
+    int64_t column;
+    int64_t begin;
+    int64_t size;
+  };
+
+  // Fewer pixels that no column sees than this do not part a run.
+  static int64_t Gap(const GlimpseShape& shape) {
+    return CeilDiv(2 * kCount, shape.channels);
+  }
+
+  void Read(const GlimpseShape& shape, const T* image,
+            const FilterBank<A>& columns, const FilterBank<A>& rows,
+            Scratch* scratch) {
+    columns_ = &columns;
+    rows_ = &rows;
     channels_ = shape.channels;
-    begin_ = columns.begin * shape.channels;
-    size_ = columns.size() * shape.channels;
-    const int64_t stride = shape.width * shape.channels;
-    int64_t begin = stride % kCount == 0 ? begin_ / kCount * kCount : begin_;
-    const int64_t end =
-        Min(begin + RoundUp(begin_ + size_ - begin, kCount), stride);
-    begin = Max(Min(begin, end - kCount), int64_t{0});
-    begin_ -= begin;
-    length_ = end - begin;
-    image_ = {image + begin, 0, stride};
-    copied_ = length_ < kCount;
+    image_ = {image, 0, shape.width * shape.channels};
+    runs_ = New<Run>(scratch, columns.run_count());
+    line_stride_ = 0;
+    for (int64_t r = 0; r < run_count(); ++r) {
+      Run& run = runs_[r];
+      run.begin = columns.run(r).pixels.begin * channels_;
+      run.size = columns.run(r).pixels.size() * channels_;
+      run.column =
+          (columns.run(r).packed - columns.support().begin) * channels_;
+      run.from = run.begin;
+      if (image_.stride % kCount == 0) run.from -= run.from % kCount;
+      const int64_t end =
+          Min(run.from + RoundUp(run.begin + run.size - run.from, kCount),
+              image_.stride);
+      run.from = Max(Min(run.from, end - kCount), int64_t{0});
+      run.begin -= run.from;
+      run.length = Max<int64_t>(end - run.from, kCount);
+      run.to = line_stride_;
+      line_stride_ += RoundUp(run.length, kCount);
+    }
+    copied_ = image_.stride < kCount;
     if (copied_) Copy([](int64_t) { return true; }, scratch);
   }
 
-  // The numbers in each row, at least a vector of them.
-  int64_t length() const { return Max<int64_t>(length_, kCount); }
+  int64_t run_count() const { return columns_->run_count(); }
+  const Run& run(int64_t r) const { return runs_[r]; }
 
-  // Of those, the ones under the window.
-  Range columns() const { return columns_; }
-  int64_t begin() const { return begin_; }
-  int64_t size() const { return size_; }
+  // From one line to the next.
+  int64_t line_stride() const { return line_stride_; }
 
-  // Calls f(matrix) for the rows of the image.
+  // Calls f(matrix, run) for the rows of the image in each run.
   template <typename F>
   void Visit(F f) const {
-    if (copied_) {
-      f(copy_);
-    } else {
-      f(image_);
+    for (int64_t r = 0; r < run_count(); ++r) {
+      if (copied_) {
+        f(copy_.from(runs_[r].to), runs_[r]);
+      } else {
+        f(image_.from(runs_[r].from), runs_[r]);
+      }
     }
   }
 
   // Puts zeros where no Gaussian sees a pixel: zero times what stands there may
   // be NaN.
-  void HideUnseen(const FilterBank<A>& columns, Scratch* scratch) {
-    bool* const seen = NewZeroed<bool>(scratch, length());
-    for (int64_t i = 0; i < columns.size(); ++i) {
-      const Range taps = columns.taps(i);
-      memset(seen + begin_ + (taps.begin - columns_.begin) * channels_, true,
+  void HideUnseen(Scratch* scratch) {
+    bool* const seen =
+        NewZeroed<bool>(scratch, columns_->support().size() * channels_);
+    for (int64_t i = 0; i < columns_->size(); ++i) {
+      const Range taps = columns_->taps(i);
+      memset(seen + (taps.begin - columns_->support().begin) * channels_, true,
              taps.size() * channels_);
     }
     Copy([&](int64_t j) { return seen[j]; }, scratch);
@@ -81,22 +109,33 @@ class Pixels {
   }
 
  private:
-  // Copies the rows, up to whole vectors, with zeros where nothing is seen.
+  // Copies the rows that some Gaussian sees, with zeros where `seen` says false
+  // of a number of a column, and around the columns.
   template <typename F>
   void Copy(F seen, Scratch* scratch) {
-    const int64_t stride = RoundUp(length_, kCount);
-    A* to = NewZeroed<A>(scratch, rows_.size() * stride);
-    copy_ = {to, rows_.begin, stride};
-    for (int64_t h = rows_.begin; h < rows_.end; ++h, to += stride) {
-      for (int64_t j = 0; j < length_; ++j) {
-        if (seen(j)) to[j] = ToCompute(image_.row(h)[j]);
+    A* to = NewZeroed<A>(scratch, rows_->support().size() * line_stride_);
+    copy_ = {to, rows_->support().begin, line_stride_};
+    for (int64_t r = 0; r < rows_->run_count(); ++r) {
+      const Range rows = rows_->run(r).pixels;
+      for (int64_t h = rows.begin; h < rows.end; ++h, to += line_stride_) {
+        for (int64_t k = 0; k < run_count(); ++k) {
+          const Run& run = runs_[k];
+          const T* from = image_.row(h) + run.from + run.begin;
+          for (int64_t j = 0; j < run.size; ++j) {
+            if (seen(run.column + j)) {
+              to[run.to + run.begin + j] = ToCompute(from[j]);
+            }
+          }
+        }
       }
     }
   }
 
-  Range columns_, rows_;
-  int64_t channels_, begin_, size_, length_;
+  const FilterBank<A>* columns_;
+  const FilterBank<A>* rows_;
+  int64_t channels_, line_stride_;
   bool copied_;
+  Run* runs_;
   Matrix<const T> image_;
   Matrix<const A> copy_;
 };
@@ -142,24 +181,28 @@ class Passes {
     y_ = YAxis(shape, windows + index * kWindowSize);
     if (index != index_) {
       scratch_->top = top_;
-      columns_.Build(x_, 0, shape.columns, derivatives, scratch_);
+      columns_.Build(x_, 0, shape.columns, derivatives, Pixels<T>::Gap(shape),
+                     scratch_);
       index_ = index;
       columns_top_ = scratch_->top;
     }
     scratch_->top = columns_top_;
-    rows_.Build(y_, first, size, derivatives, scratch_);
+    rows_.Build(y_, first, size, derivatives, kRowGap, scratch_);
     const int64_t image_size = shape.height * shape.width * shape.channels;
-    pixels_.Read(shape, images + index / shape.count * image_size,
-                 columns_.support(), rows_.support(), scratch_);
-    line_stride_ = RoundUp(pixels_.length(), Lanes<A>::kCount);
-    lines_ = New<A>(scratch_, size * line_stride_);
-    pixels_.Visit([&](const auto& image) {
-      Multiply(rows_, image, pixels_.length(),
-               Matrix<A>{lines_, 0, line_stride_}, scratch_);
+    pixels_.Read(shape, images + index / shape.count * image_size, columns_,
+                 rows_, scratch_);
+    lines_ = New<A>(scratch_, size * line_stride());
+    pixels_.Visit([&](const auto& image, const auto& run) {
+      Multiply(rows_, image, run.length,
+               Matrix<A>{lines_ + run.to, 0, line_stride()}, scratch_);
     });
-    lines_across_ = New<A>(scratch_, pixels_.size() * lanes_);
-    Transpose<true>(lines_ + pixels_.begin(), line_stride_, size,
-                    pixels_.size(), lines_across_, lanes_);
+    lines_across_ =
+        New<A>(scratch_, columns_.support().size() * column_stride());
+    for (int64_t r = 0; r < pixels_.run_count(); ++r) {
+      const auto& run = pixels_.run(r);
+      Transpose<true>(lines_ + run.to + run.begin, line_stride(), size,
+                      run.size, lines_across_ + run.column * lanes_, lanes_);
+    }
   }
 
   // The X pass, whose result is the glimpse.
@@ -192,7 +235,7 @@ class Passes {
     by_sigma = NewZeroed<double>(scratch_, rows_.size());
     ContractRows(grad_lines, by_mu, by_sigma);
     if (!AreFinite(by_mu, rows_.size()) || !AreFinite(by_sigma, rows_.size())) {
-      pixels_.HideUnseen(columns_, scratch_);
+      pixels_.HideUnseen(scratch_);
       memset(by_mu, 0, rows_.size() * sizeof(double));
       memset(by_sigma, 0, rows_.size() * sizeof(double));
       ContractRows(grad_lines, by_mu, by_sigma);
@@ -202,29 +245,39 @@ class Passes {
   }
 
  private:
+  // Rows of pixels that are not converted are read where they are.
+  static constexpr int64_t kRowGap =
+      std::is_same_v<T, A> ? FilterBank<A>::kNoGaps : 2;
+
+  int64_t line_stride() const { return pixels_.line_stride(); }
+
   // From one column to the next of `across` matrices.
   int64_t column_stride() const { return shape_.channels * lanes_; }
 
   Matrix<const A> LinesAcross() const {
-    return {lines_across_, pixels_.columns().begin, column_stride()};
+    return {lines_across_, columns_.support().begin, column_stride()};
   }
 
   // The gradient with respect to the lines, in their place.
   const A* GradLines(const Matrix<const A>& grad_across) {
-    A* across = New<A>(scratch_, pixels_.size() * lanes_);
-    MultiplyTransposed(
-        columns_, pixels_.columns(), grad_across, column_stride(),
-        Matrix<A>{across, pixels_.columns().begin, column_stride()});
-    memset(lines_, 0, rows_.size() * line_stride_ * sizeof(A));
-    Transpose<false>(across, lanes_, pixels_.size(), rows_.size(),
-                     lines_ + pixels_.begin(), line_stride_);
+    const Range all = columns_.support();
+    A* across = New<A>(scratch_, all.size() * column_stride());
+    MultiplyTransposed<false>(columns_, all, grad_across, column_stride(),
+                              Matrix<A>{across, all.begin, column_stride()});
+    memset(lines_, 0, rows_.size() * line_stride() * sizeof(A));
+    for (int64_t r = 0; r < pixels_.run_count(); ++r) {
+      const auto& run = pixels_.run(r);
+      Transpose<false>(across + run.column * lanes_, lanes_, run.size,
+                       rows_.size(), lines_ + run.to + run.begin,
+                       line_stride());
+    }
     return lines_;
   }
 
   void ContractRows(const A* grad_lines, double* by_mu, double* by_sigma) {
-    pixels_.Visit([&](const auto& image) {
-      Contract(rows_, Matrix<const A>{grad_lines, 0, line_stride_}, image,
-               pixels_.length(), by_mu, by_sigma, scratch_);
+    pixels_.Visit([&](const auto& image, const auto& run) {
+      Contract(rows_, Matrix<const A>{grad_lines + run.to, 0, line_stride()},
+               image, run.length, by_mu, by_sigma, scratch_);
     });
   }
 
@@ -235,7 +288,6 @@ class Passes {
   int64_t index_ = -1;
   int64_t first_;
   int64_t lanes_;  // The glimpse rows, padded to whole vectors.
-  int64_t line_stride_;
   Axis x_, y_;
   FilterBank<A> columns_, rows_;
   Pixels<T> pixels_;
@@ -288,130 +340,158 @@ void GradWindow(const GlimpseShape& shape, const T* images,
   }
 }
 
+namespace {
+
+// What windows add to a tile of the gradient of an image: sums, which are the
+// gradient itself if that has their type.
+template <typename T>
+class GradTile {
+ public:
+  typedef ComputeType<T> A;
+
+  GradTile(const GlimpseShape& shape, T* images_grad, int64_t unit,
+           Scratch* scratch)
+      : shape_(shape), scratch_(scratch) {
+    const int64_t tile_pixels = ImageTilePixels(shape);
+    const int64_t tiles_x = CeilDiv(shape.width, tile_pixels);
+    const int64_t tiles_y = CeilDiv(shape.height, kImageTileRows);
+    const int64_t y = unit / tiles_x % tiles_y * kImageTileRows;
+    const int64_t x = unit % tiles_x * tile_pixels;
+    image_ = unit / (tiles_x * tiles_y);
+    rows_ = {y, Min(y + kImageTileRows, shape.height)};
+    pixels_ = {x, Min(x + tile_pixels, shape.width)};
+    numbers_ = pixels_.size() * shape.channels;
+    const int64_t row_size = shape.width * shape.channels;
+    out_ = {images_grad + image_ * shape.height * row_size + x * shape.channels,
+            0, row_size};
+  }
+
+  int64_t image() const { return image_; }
+
+  // Writes what all windows of the image add.
+  void Write(const A* windows, const T* grad) {
+    const Scratch::Top top = scratch_->top;
+    int64_t* const seeing = New<int64_t>(scratch_, shape_.count);
+    int64_t count = 0;
+    Range touched = {rows_.end, rows_.begin};
+    for (int64_t k = 0; k < shape_.count; ++k) {
+      const A* window = windows + k * kWindowSize;
+      if (!IsFinite(window)) continue;
+      const Range rows = Seen(YAxis(shape_, window)) & rows_;
+      const Range pixels = Seen(XAxis(shape_, window)) & pixels_;
+      if (rows.size() <= 0 || pixels.size() <= 0) continue;
+      touched = {Min(touched.begin, rows.begin), Max(touched.end, rows.end)};
+      seeing[count++] = k;
+    }
+    for (int64_t h = rows_.begin; h < rows_.end; ++h) {
+      if (kInPlace || !touched.contains(h)) {
+        memset(static_cast<void*>(out_.row(h)), 0, numbers_ * sizeof(T));
+      }
+    }
+    if (count > 0) Add(windows, grad, seeing, count, touched);
+    scratch_->top = top;
+  }
+
+ private:
+  typedef FilterBank<A> Bank;
+  static constexpr int kCount = Lanes<A>::kCount;
+  static constexpr bool kInPlace = std::is_same_v<T, A>;
+
+  // The pixels of an axis that a window sees, and maybe a few more.
+  static Range Seen(const Axis& axis) {
+    return Support<int64_t>(axis, Precision<A>::kReach * axis.sigma(), 0,
+                            axis.size);
+  }
+
+  void Add(const A* windows, const T* grad, const int64_t* seeing,
+           int64_t count, Range touched) {
+    const int64_t glimpse_size = shape_.rows * shape_.columns * shape_.channels;
+    const bool in_place = kInPlace && numbers_ >= kCount;
+    Matrix<A> sums;
+    if constexpr (kInPlace) sums = out_;
+    if (!in_place) {
+      const int64_t stride = RoundUp(numbers_, kCount);
+      sums = {NewZeroed<A>(scratch_, touched.size() * stride), touched.begin,
+              stride};
+    }
+    for (int64_t s = 0; s < count; ++s) {
+      const Scratch::Top top = scratch_->top;
+      AddWindow(windows + seeing[s] * kWindowSize,
+                grad + seeing[s] * glimpse_size, sums);
+      scratch_->top = top;
+    }
+    if (in_place) return;
+    for (int64_t h = touched.begin; h < touched.end; ++h) {
+      for (int64_t j = 0; j < numbers_; j += kCount) {
+        StoreLanes<A>(out_.row(h) + j, Load(sums.row(h) + j),
+                      Min<int64_t>(kCount, numbers_ - j));
+      }
+    }
+  }
+
+  void AddWindow(const A* window, const T* grad, const Matrix<A>& sums) {
+    const int64_t channels = shape_.channels;
+    const int64_t row_size = shape_.columns * channels;
+    Bank columns, rows;
+    columns.Build(XAxis(shape_, window), 0, shape_.columns, false,
+                  Pixels<A>::Gap(shape_), scratch_);
+    rows.Build(YAxis(shape_, window), 0, shape_.rows, false, Bank::kNoGaps,
+               scratch_);
+    int64_t first = shape_.rows, last = 0;
+    for (int64_t i = 0; i < shape_.rows; ++i) {
+      if (!rows.taps(i).overlaps(rows_)) continue;
+      first = Min(first, i);
+      last = Max(last, i + 1);
+    }
+    if (first >= last) return;
+    const int64_t lanes = RoundUp(last - first, kCount);
+    const int64_t column_stride = channels * lanes;
+    A* const grad_across = New<A>(scratch_, row_size * lanes);
+    Transpose<true>(grad + first * row_size, row_size, last - first, row_size,
+                    grad_across, lanes);
+    for (int64_t r = 0; r < columns.run_count(); ++r) {
+      const auto& run = columns.run(r);
+      const Range pixels = run.pixels & pixels_;
+      if (pixels.size() <= 0) continue;
+      const int64_t packed = run.packed - run.pixels.begin;
+      const int64_t numbers = pixels.size() * channels;
+      A* const lines_across = New<A>(scratch_, numbers * lanes);
+      MultiplyTransposed<false>(
+          columns, {pixels.begin + packed, pixels.end + packed},
+          Matrix<const A>{grad_across, 0, column_stride}, column_stride,
+          Matrix<A>{lines_across, pixels.begin + packed, column_stride});
+      // At least a vector of numbers, within the tile if that has so many.
+      const int64_t at = (pixels.begin - pixels_.begin) * channels;
+      const int64_t length = Max<int64_t>(numbers, kCount);
+      const int64_t begin = Max(Min(at, numbers_ - length), int64_t{0});
+      const int64_t stride = RoundUp(length, kCount);
+      A* const lines = NewZeroed<A>(scratch_, (last - first) * stride);
+      Transpose<false>(lines_across, lanes, numbers, last - first,
+                       lines + at - begin, stride);
+      MultiplyTransposed<true>(rows, rows.support() & rows_,
+                               Matrix<const A>{lines, first, stride}, length,
+                               sums.from(begin));
+    }
+  }
+
+  const GlimpseShape& shape_;
+  Scratch* const scratch_;
+  int64_t image_, numbers_;
+  Range rows_, pixels_;
+  Matrix<T> out_;
+};
+
+}  // namespace
+
 template <typename T>
 void GradImages(const GlimpseShape& shape, const ComputeType<T>* window,
                 const T* grad, T* images_grad, int64_t begin, int64_t end,
                 Scratch* scratch) {
-  typedef ComputeType<T> A;
-  typedef FilterBank<A> Bank;
-  constexpr int kCount = Lanes<A>::kCount;
-  constexpr int kVectors = 8;
-  const int64_t tile_pixels = ImageTilePixels(shape);
-  const int64_t tiles_x = CeilDiv(shape.width, tile_pixels);
-  const int64_t tiles_y = CeilDiv(shape.height, kImageTileRows);
-  const int64_t channels = shape.channels;
-  const int64_t glimpse_size = shape.rows * shape.columns * channels;
-  const int64_t lanes = RoundUp(shape.rows, kCount);
-  Bank* const columns = New<Bank>(scratch, shape.count);
-  Bank* const rows = New<Bank>(scratch, shape.count);
-  A* const weights = New<A>(scratch, shape.count * shape.rows);
-  const A** const sources = New<const A*>(scratch, shape.count * shape.rows);
-  A* const grad_across = New<A>(scratch, shape.columns * channels * lanes);
-  const Scratch::Top top = scratch->top;
-  Scratch::Top banks_top = top;
-  int64_t current = -1;
+  const int64_t glimpse_size = shape.rows * shape.columns * shape.channels;
   for (int64_t unit = begin; unit < end; ++unit) {
-    const int64_t b = unit / (tiles_x * tiles_y);
-    const int64_t y = unit / tiles_x % tiles_y * kImageTileRows;
-    const int64_t x = unit % tiles_x * tile_pixels;
-    const Range tile_y = {y, Min(y + kImageTileRows, shape.height)};
-    const Range tile_x = {x, Min(x + tile_pixels, shape.width)};
-    const A* windows = window + b * shape.count * kWindowSize;
-    const auto seen = [&](int64_t k) {
-      return IsFinite(windows + k * kWindowSize) &&
-             columns[k].support().overlaps(tile_x) &&
-             rows[k].support().overlaps(tile_y);
-    };
-    if (b != current) {
-      scratch->top = top;
-      for (int64_t k = 0; k < shape.count; ++k) {
-        const A* w = windows + k * kWindowSize;
-        if (!IsFinite(w)) continue;
-        columns[k].Build(XAxis(shape, w), 0, shape.columns, false, scratch);
-        rows[k].Build(YAxis(shape, w), 0, shape.rows, false, scratch);
-      }
-      current = b;
-      banks_top = scratch->top;
-    }
-    scratch->top = banks_top;
-
-    // The pixels of the tile that any window sees, and the gradients of the
-    // lines of all windows there.
-    Range pixels = {tile_x.end, tile_x.begin};
-    for (int64_t k = 0; k < shape.count; ++k) {
-      if (!seen(k)) continue;
-      const Range support = columns[k].support();
-      pixels.begin = Min(pixels.begin, Max(support.begin, tile_x.begin));
-      pixels.end = Max(pixels.end, Min(support.end, tile_x.end));
-    }
-    if (pixels.size() < 0) pixels = {tile_x.begin, tile_x.begin};
-    const int64_t length = pixels.size() * channels;
-    const int64_t line_stride =
-        RoundUp(RoundUp(pixels.size(), kCount) * channels, kVectors * kCount);
-    const int64_t lines_size = shape.rows * line_stride;
-    A* lines = NewZeroed<A>(scratch, shape.count * lines_size);
-    A* lines_across = New<A>(scratch, length * lanes);
-    for (int64_t k = 0; k < shape.count; ++k) {
-      if (!seen(k)) continue;
-      int64_t first = shape.rows, last = 0;
-      for (int64_t i = 0; i < shape.rows; ++i) {
-        if (!rows[k].taps(i).overlaps(tile_y)) continue;
-        first = Min(first, i);
-        last = Max(last, i + 1);
-      }
-      if (first >= last) continue;
-      Transpose<true>(grad + (b * shape.count + k) * glimpse_size +
-                          first * shape.columns * channels,
-                      shape.columns * channels, last - first,
-                      shape.columns * channels, grad_across, lanes);
-      MultiplyTransposed(
-          columns[k], pixels, Matrix<const A>{grad_across, 0, channels * lanes},
-          channels * lanes,
-          Matrix<A>{lines_across, pixels.begin, channels * lanes});
-      Transpose<false>(lines_across, lanes, length, last - first,
-                       lines + k * lines_size + first * line_stride,
-                       line_stride);
-    }
-
-    // Each row of the tile gathers what the glimpse rows that see it owe it.
-    for (int64_t h = tile_y.begin; h < tile_y.end; ++h) {
-      int64_t count = 0;
-      for (int64_t k = 0; k < shape.count; ++k) {
-        if (!seen(k)) continue;
-        for (int64_t i = 0; i < shape.rows; ++i) {
-          const Range taps = rows[k].taps(i);
-          if (h < taps.begin || h >= taps.end) continue;
-          weights[count] = rows[k].row(Bank::kWeight, i)[h - taps.begin];
-          sources[count] = lines + k * lines_size + i * line_stride;
-          ++count;
-        }
-      }
-      T* row = images_grad + (b * shape.height + h) * shape.width * channels;
-      T* tile = row + tile_x.begin * channels;
-      T* tile_end = row + tile_x.end * channels;
-      T* out = row + pixels.begin * channels;
-      if (count == 0) out = tile_end;
-      memset(static_cast<void*>(tile), 0, (out - tile) * sizeof(T));
-      if (count == 0) continue;
-      for (int64_t j = 0; j < length; j += kVectors * kCount) {
-        Vector<A> sum[kVectors] = {};
-        for (int64_t s = 0; s < count; ++s) {
-          const A weight = weights[s];
-          const A* source = sources[s] + j;
-#pragma GCC unroll 8
-          for (int v = 0; v < kVectors; ++v) {
-            sum[v] += weight * Load(source + v * kCount);
-          }
-        }
-        for (int v = 0; v < kVectors; ++v) {
-          const int64_t at = j + v * kCount;
-          if (at >= length) break;
-          StoreLanes<A>(out + at, sum[v], Min<int64_t>(kCount, length - at));
-        }
-      }
-      out += length;
-      memset(static_cast<void*>(out), 0, (tile_end - out) * sizeof(T));
-    }
+    GradTile<T> tile(shape, images_grad, unit, scratch);
+    const int64_t first = tile.image() * shape.count;
+    tile.Write(window + first * kWindowSize, grad + first * glimpse_size);
   }
 }
 

@@ -41,7 +41,6 @@ struct Lanes<float> {
   typedef uint16_t Shorts __attribute__((vector_size(kVectorBytes / 2)));
   typedef uint8_t Bytes __attribute__((vector_size(kVectorBytes / 4)));
   static constexpr int kCount = kVectorBytes / sizeof(float);
-  static constexpr float kExponentOfZero = -88.03f;
 };
 
 template <>
@@ -49,7 +48,6 @@ struct Lanes<double> {
   typedef double Vector __attribute__((vector_size(kVectorBytes)));
   typedef int64_t Bits __attribute__((vector_size(kVectorBytes)));
   static constexpr int kCount = kVectorBytes / sizeof(double);
-  static constexpr double kExponentOfZero = -709.09;
 };
 
 template <typename A>
@@ -119,6 +117,13 @@ inline Vector<float> Load(const BFloat16* x) {
 }
 
 inline Vector<float> Load(const Half* x) {
+#if defined(__AVX512F__)
+  return BitCast<Vector<float>>(_mm512_maskz_cvtph_ps(
+      kAllLanes, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))));
+#elif defined(__F16C__)
+  return BitCast<Vector<float>>(
+      _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x))));
+#else
   typedef Lanes<float>::Bits Bits;
   const Bits bits = LoadBits(&x->bits);
   const Bits magnitude = bits & 0x7fff;
@@ -129,11 +134,39 @@ inline Vector<float> Load(const Half* x) {
   Bits result = magnitude < 0x0400 ? subnormal : rebias;
   result = magnitude < 0x7c00 ? result : (rebias | 0x7f800000);
   return BitCast<Vector<float>>(result | ((bits & 0x8000) << 16));
+#endif
 }
 
 template <typename A>
 inline void Store(A* x, Vector<A> v) {
   memcpy(x, &v, sizeof(v));
+}
+
+// Writes numbers of double precision as the type of the sums, or as integers,
+// which they must be; and reads the former.
+
+inline void Narrow(Vector<double> v, double* x) { Store(x, v); }
+inline Vector<double> Widened(const double* x) { return Load(x); }
+
+typedef float HalfVector __attribute__((vector_size(kVectorBytes / 2)));
+
+inline void Narrow(Vector<double> v, float* x) {
+  const HalfVector narrow = __builtin_convertvector(v, HalfVector);
+  memcpy(x, &narrow, sizeof(narrow));
+}
+
+inline Vector<double> Widened(const float* x) {
+  HalfVector narrow;
+  memcpy(&narrow, x, sizeof(narrow));
+  return __builtin_convertvector(narrow, Vector<double>);
+}
+
+inline void StoreWhole(Vector<double> v, int64_t* x) {
+  // Adding it leaves integers in the lowest bits.
+  const double magic = 0x1.8p52;
+  const auto bits =
+      BitCast<Lanes<double>::Bits>(v + magic) - BitCast<int64_t>(magic);
+  memcpy(x, &bits, sizeof(bits));
 }
 
 // Keeps a vector in a register: GCC would read it from memory for each use, and
@@ -188,35 +221,86 @@ inline void FromCompute(float x, Half* y) {
   y->bits = static_cast<uint16_t>(result | ((bits >> 16) & 0x8000));
 }
 
+// Writes a vector's worth of numbers below 2^16.
+inline void StoreBits(Lanes<float>::Bits bits, uint16_t* x) {
+#if defined(__AVX512F__)
+  const __m256i shorts =
+      _mm512_maskz_cvtepi32_epi16(kAllLanes, BitCast<__m512i>(bits));
+#elif defined(__AVX2__)
+  const __m256i all = BitCast<__m256i>(bits);
+  const __m128i shorts = _mm_packus_epi32(_mm256_castsi256_si128(all),
+                                          _mm256_extracti128_si256(all, 1));
+#else
+  const auto shorts = __builtin_convertvector(bits, Lanes<float>::Shorts);
+#endif
+  memcpy(x, &shorts, sizeof(shorts));
+}
+
+// Writes a vector's worth of numbers, converted as one is.
+template <typename A, typename T>
+inline void StoreAs(Vector<A> v, T* x) {
+  if constexpr (std::is_same_v<T, A>) {
+    Store(x, v);
+    return;
+  }
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    typedef Lanes<float>::Bits Bits;
+    const Bits bits = BitCast<Bits>(v);
+    const Bits rounded = (bits + (((bits >> 16) & 1) + 0x7fff)) >> 16 & 0xffff;
+    StoreBits(v == v ? rounded : Bits{} + 0x7fc0, &x->bits);
+    return;
+  }
+#if defined(__F16C__)
+  if constexpr (std::is_same_v<T, Half>) {
+#if defined(__AVX512F__)
+    const __m256i halves = _mm512_maskz_cvtps_ph(kAllLanes, BitCast<__m512>(v),
+                                                 _MM_FROUND_TO_NEAREST_INT);
+#else
+    const __m128i halves =
+        _mm256_cvtps_ph(BitCast<__m256>(v), _MM_FROUND_TO_NEAREST_INT);
+#endif
+    memcpy(static_cast<void*>(x), &halves, sizeof(halves));
+    return;
+  }
+#endif
+  A lanes[Lanes<A>::kCount];
+  Store(lanes, v);
+  for (int i = 0; i < Lanes<A>::kCount; ++i) FromCompute(lanes[i], x + i);
+}
+
 // Reads the first `count` lanes, or writes them.
 
 template <typename T>
 inline auto LoadLanes(const T* x, int64_t count) {
-  auto v = decltype(Load(x)){};
   if (count == Lanes<ComputeType<T>>::kCount) return Load(x);
 #if defined(__AVX512F__)
   if constexpr (std::is_same_v<T, float>) {
     return BitCast<Vector<float>>(_mm512_maskz_loadu_ps((1 << count) - 1, x));
   }
 #endif
-  for (int64_t i = 0; i < count; ++i) v[i] = ToCompute(x[i]);
-  return v;
+  T lanes[Lanes<ComputeType<T>>::kCount] = {};
+  memcpy(static_cast<void*>(lanes), x, count * sizeof(T));
+  return Load(lanes);
 }
 
 template <typename A, typename T>
 inline void StoreLanes(T* x, Vector<A> v, int64_t count) {
-  if constexpr (std::is_same_v<A, T>) {
-    if (count == Lanes<A>::kCount) return Store(x, v);
-  }
+  constexpr int64_t kCount = Lanes<A>::kCount;
 #if defined(__AVX512F__)
   if constexpr (std::is_same_v<T, float>) {
-    _mm512_mask_storeu_ps(x, (1 << count) - 1, BitCast<__m512>(v));
-    return;
+    if (count < kCount) {
+      _mm512_mask_storeu_ps(x, (1 << count) - 1, BitCast<__m512>(v));
+      return;
+    }
   }
 #endif
-  A lanes[Lanes<A>::kCount];
-  Store(lanes, v);
-  for (int64_t i = 0; i < count; ++i) FromCompute(lanes[i], x + i);
+  if (count == kCount) {
+    StoreAs<A>(v, x);
+  } else {
+    T lanes[kCount];
+    StoreAs<A>(v, lanes);
+    memcpy(static_cast<void*>(x), lanes, count * sizeof(T));
+  }
 }
 
 // Vectors of the numbers of lanes, for shuffles. Lists of constants, because
@@ -277,8 +361,7 @@ inline Vector<A> SumLanes(Vector<A> v) {
   return v;
 }
 
-// exp(x) for x in [-80, 0], to within two units in the last place; and zero for
-// kExponentOfZero, whose power of two is below those of normal numbers.
+// exp(x) for x in [-80, 0], to within two units in the last place.
 
 inline Vector<float> Exp(Vector<float> x) {
   const float magic = 0x1.8p23f;  // Adding it rounds to the nearest integer.

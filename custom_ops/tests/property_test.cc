@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "custom_ops/axis.h"
+#include "custom_ops/cpu/instruction_set.h"
 #include "custom_ops/cpu/scratch.h"
 #include "custom_ops/cpu/simd.h"
 #include "custom_ops/tests/cases.h"
@@ -73,14 +74,12 @@ std::vector<Arithmetic<T>> InstructionSets() {
 #else
   RATM_ADD(generic)
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+  using ratm::InstructionSet;
+  if (ratm::ProcessorHas(InstructionSet::kAvx2)) {
     RATM_ADD(avx2)
-    if (__builtin_cpu_supports("avx512f") &&
-        __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl")) {
-      RATM_ADD(avx512)
-    }
+  }
+  if (ratm::ProcessorHas(InstructionSet::kAvx512)) {
+    RATM_ADD(avx512)
   }
 #endif
 #endif

@@ -1,5 +1,12 @@
 """What the ops themselves check, in graphs and in kernels."""
 
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -102,3 +109,48 @@ def test_dtypes_are_checked(fused, images, window, output, graph):
 
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
         tf.function(call)() if graph else call()
+
+
+def glimpse_with(instruction_set):
+    """What a process limited to an instruction set prints: a glimpse, or an error."""
+    program = """
+import tensorflow as tf
+from ratm_tf.attention import library
+
+rows = tf.cast(tf.range(400) % 37, tf.float32)
+try:
+    glimpse = library.load().ratm_gaussian_glimpse(
+        images=tf.reshape(tf.sin(rows), [1, 20, 20, 1]),
+        window=[[9.3, 8.1, 1.0, 1.2, 2.5, 2.0]],
+        glimpse_height=4,
+        glimpse_width=5,
+        Tout=tf.float32,
+    )
+    print(glimpse.numpy().ravel().tolist())
+except tf.errors.InvalidArgumentError as error:
+    print(error.message)
+"""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ
+        | {"RATM_TF_MAX_CPU_ISA": instruction_set, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_the_environment_limits_the_instruction_set(fused):
+    best, generic = glimpse_with(""), glimpse_with("Generic")
+    np.testing.assert_allclose(json.loads(best), json.loads(generic), atol=1e-6)
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    if cpuinfo.exists() and {"avx2", "fma"} <= set(cpuinfo.read_text().split()):
+        # Only the others multiply and add at once.
+        assert best != generic
+
+
+def test_an_unknown_instruction_set_is_refused(fused):
+    assert (
+        "RATM_TF_MAX_CPU_ISA must be generic, avx2 or avx512, got sse9"
+        in glimpse_with("sse9")
+    )

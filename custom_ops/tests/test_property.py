@@ -5,6 +5,7 @@ and says how long a thousand take.
 """
 
 import pathlib
+import re
 import runpy
 import shutil
 import subprocess
@@ -19,17 +20,30 @@ TESTS = ROOT / "custom_ops" / "tests"
 OP = runpy.run_path(str(ROOT / "custom_ops" / "sources.bzl"))
 
 
-def run(folder, cases, *arguments):
+FLAGS = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}"]
+ARITHMETIC = [
+    ROOT / "custom_ops" / "cpu" / name
+    for name in ("simd.cc", "scratch.cc", "instruction_set.cc")
+]
+
+
+def found(program):
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"there is no {program}")
+    return path
+
+
+def run(folder, cases, *arguments, compiler="g++", emulator=()):
     """Builds the test with these arguments of the compiler, and runs it."""
-    compiler = shutil.which("g++")
-    if compiler is None:
-        pytest.skip("there is no g++")
     program = folder / "property_test"
-    flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}"]
+    emulator = [*map(found, emulator)]
     source = TESTS / "property_test.cc"
-    command = [compiler, *flags, source, *arguments, "-o", program]
+    command = [found(compiler), *FLAGS, source, *arguments, "-o", program]
     subprocess.run(command, check=True)
-    result = subprocess.run([program, str(cases)], capture_output=True, text=True)
+    result = subprocess.run(
+        [*emulator, program, str(cases)], capture_output=True, text=True
+    )
     print(result.stdout)
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -59,5 +73,34 @@ def test_sanitized(tmp_path, instruction_set):
         *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
         *flags,
         f"-DRATM_SIMD={instruction_set}",
-        *(ROOT / "custom_ops" / "cpu" / name for name in ("simd.cc", "scratch.cc")),
+        *ARITHMETIC,
     )
+
+
+@pytest.mark.slow
+def test_on_another_processor(tmp_path):
+    """The build for machines other than x86-64, on one that is emulated."""
+    run(
+        tmp_path,
+        100,
+        *("-static", "-DRATM_SIMD=generic", *ARITHMETIC),
+        compiler="aarch64-linux-gnu-g++",
+        emulator=["qemu-aarch64"],
+    )
+
+
+@pytest.mark.slow
+def test_instruction_sets_share_no_code(tmp_path):
+    """The linker keeps one of equal functions, maybe of another instruction set."""
+    simd = tmp_path / "simd.o"
+    command = [found("g++"), *FLAGS, "-DRATM_SIMD=generic", "-c", ARITHMETIC[0]]
+    subprocess.run([*command, "-o", simd], check=True)
+    symbols = subprocess.run(
+        [found("nm"), "--demangle", "--defined-only", simd],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    shared = [line for line in symbols if re.search(r" [VWu] ", line)]
+    assert shared
+    assert [line for line in shared if "ratm::generic::" not in line] == []

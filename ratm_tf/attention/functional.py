@@ -1,5 +1,6 @@
 """`gaussian_glimpse`, as a function of tensors, and its gradients."""
 
+import functools
 import numbers
 
 import tensorflow as tf
@@ -64,12 +65,20 @@ def gaussian_glimpse(images, window, glimpse_size=(28, 28), implementation="auto
     >>> gaussian_glimpse(frames, window, glimpse_size=(28, 20)).shape
     TensorShape([2, 28, 20, 3])
     """
-    images = tf.convert_to_tensor(images)
-    window = tf.convert_to_tensor(window)
-    glimpse_size = _check_arguments(images, window, glimpse_size)
+    # Of a call on one small image most is Python: it does nothing twice.
+    if not isinstance(images, tf.Tensor):
+        images = tf.convert_to_tensor(images)
+    if not isinstance(window, tf.Tensor):
+        window = tf.convert_to_tensor(window)
+    arguments = (images.dtype, images.shape, window.dtype, window.shape, glimpse_size)
+    if type(glimpse_size) is tuple and [*map(type, glimpse_size)] == [int, int]:
+        glimpse_size, window_dtype, dtype = _checked(*arguments)
+    else:
+        glimpse_size, window_dtype, dtype = _check_arguments(*arguments)
     fused = choose(implementation) == "fused"
 
-    window = tf.cast(window, tf.float64 if images.dtype == tf.float64 else tf.float32)
+    if window.dtype is not window_dtype:
+        window = tf.cast(window, window_dtype)
     leading = None
     if window.shape.rank is None:
         window, leading = _windows_of_each_image(window)
@@ -77,11 +86,7 @@ def gaussian_glimpse(images, window, glimpse_size=(28, 28), implementation="auto
         images = tf.ensure_shape(images, [None] * 4)
     if fused:
         glimpses = library.load().ratm_gaussian_glimpse(
-            images=images,
-            window=window,
-            glimpse_height=glimpse_size[0],
-            glimpse_width=glimpse_size[1],
-            Tout=tf.float32 if images.dtype == tf.uint8 else images.dtype,
+            images, window, *glimpse_size, dtype
         )
     else:
         glimpses = filterbank.glimpse(images, window, glimpse_size)
@@ -91,39 +96,44 @@ def gaussian_glimpse(images, window, glimpse_size=(28, 28), implementation="auto
     return tf.reshape(glimpses, tf.concat([leading, glimpse_size, channels], axis=0))
 
 
-def _check_arguments(images, window, glimpse_size):
-    """Checks what is known of the arguments; returns `(N, M)` as ints."""
-    if images.dtype not in _DTYPES:
+def _check_arguments(
+    images_dtype, images_shape, window_dtype, window_shape, glimpse_size
+):
+    """Checks what is known of the arguments.
+
+    Returns `(N, M)` as ints, and the dtypes of the window and of the glimpses.
+    """
+    if images_dtype not in _DTYPES:
         names = ", ".join(dtype.name for dtype in _DTYPES)
         raise TypeError(
             f"Expected `images` to have one of the dtypes {names}. "
-            f"Received: {images.dtype.name}"
+            f"Received: {images_dtype.name}"
         )
-    if not (window.dtype.is_floating or window.dtype.is_integer):
+    if not (window_dtype.is_floating or window_dtype.is_integer):
         raise TypeError(
-            f"Expected `window` to have a real dtype. Received: {window.dtype.name}"
+            f"Expected `window` to have a real dtype. Received: {window_dtype.name}"
         )
-    if images.shape.rank not in (None, 4):
+    if images_shape.rank not in (None, 4):
         raise ValueError(
             "Expected `images` to have the shape [B, H, W, C]. "
-            f"Received: {images.shape}"
+            f"Received: {images_shape}"
         )
-    if images.shape.rank == 4 and 0 in images.shape[1:3]:
+    if images_shape.rank == 4 and 0 in images_shape[1:3]:
         raise ValueError(
             "Expected `images` to have positive height and width. "
-            f"Received shape: {images.shape}"
+            f"Received shape: {images_shape}"
         )
-    if window.shape.rank not in (None, 2, 3) or (
-        window.shape.rank is not None and window.shape[-1] not in (None, 6)
+    if window_shape.rank not in (None, 2, 3) or (
+        window_shape.rank is not None and window_shape[-1] not in (None, 6)
     ):
         raise ValueError(
             "Expected `window` to have the shape [B, 6] or [B, K, 6]. "
-            f"Received: {window.shape}"
+            f"Received: {window_shape}"
         )
-    if not images.shape[:1].is_compatible_with(window.shape[:1]):
+    if not images_shape[:1].is_compatible_with(window_shape[:1]):
         raise ValueError(
             "Expected `images` and `window` to agree in their first dimension, the "
-            f"batch. Received shapes: {images.shape} and {window.shape}"
+            f"batch. Received shapes: {images_shape} and {window_shape}"
         )
     try:
         rows, columns = glimpse_size
@@ -135,7 +145,15 @@ def _check_arguments(images, window, glimpse_size):
                 "Expected `glimpse_size` to be two positive integers, (rows, columns). "
                 f"Received: {glimpse_size!r}"
             )
-    return int(rows), int(columns)
+    return (
+        (int(rows), int(columns)),
+        tf.float64 if images_dtype == tf.float64 else tf.float32,
+        tf.float32 if images_dtype == tf.uint8 else images_dtype,
+    )
+
+
+# What was found right is looked up. What was not is not kept.
+_checked = functools.lru_cache(maxsize=256)(_check_arguments)
 
 
 def _windows_of_each_image(window):

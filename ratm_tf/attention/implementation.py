@@ -93,13 +93,7 @@ def fallback_reason(implementation="auto"):
     >>> fallback_reason("tf")
     'the TensorFlow form is asked for'
     """
-    implementation = _asked_for(implementation)
-    if implementation == "tf":
-        return "the TensorFlow form is asked for"
-    unavailable = library.unavailable_reason()
-    if unavailable is not None:
-        return f"the fused op is unavailable: {unavailable}"
-    return _gpu_reason() if implementation == "auto" else None
+    return _fallback_reason(_asked_for(implementation))
 
 
 def choose(implementation):
@@ -139,11 +133,20 @@ def choose(implementation):
     if implementation == "fused":
         library.load()
         return "fused"
-    reason = fallback_reason(implementation)
+    reason = _fallback_reason(implementation)
     if reason is None:
         return "fused"
     _warn_of_fallback(reason)
     return "tf"
+
+
+def _fallback_reason(implementation):
+    if implementation == "tf":
+        return "the TensorFlow form is asked for"
+    unavailable = library.unavailable_reason()
+    if unavailable is not None:
+        return f"the fused op is unavailable: {unavailable}"
+    return _gpu_reason() if implementation == "auto" else None
 
 
 def _gpu_reason():

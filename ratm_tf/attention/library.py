@@ -23,6 +23,10 @@ _OP, _FUNCTION = "Ratm>GaussianGlimpse", "ratm_gaussian_glimpse"
 def load():
     """Loads the library, once per process.
 
+    On the CPU it uses what the processor has: AVX-512, AVX2 or neither. The environment
+    variable `RATM_TF_MAX_CPU_ISA`, `avx512`, `avx2` or `generic`, is a limit to that;
+    the ops refuse any other value.
+
     Returns:
         The module of generated op functions.
 
