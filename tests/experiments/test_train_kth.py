@@ -38,7 +38,7 @@ def test_the_papers_recipe_trains(run, kth_dir, tmp_path):
     tracker = keras.saving.load_model(tmp_path / "run" / "model.keras")
     assert tracker.cell.features.trainable
     objective = tracker.objectives["features"]
-    assert not objective.trainable and objective.output_shape == (None, 256)
+    assert objective.trainable and objective.output_shape == (None, 256)
 
 
 def test_trains_the_subjects_that_are_missing_and_averages(run, kth_dir, tmp_path):
