@@ -48,8 +48,8 @@ class PeopleRecipe(Recipe):
 
     Example:
     >>> recipe = ratm_tf.recipes.people(preset="paper")
-    >>> recipe.weight_penalty, recipe.sources["weight_penalty"]
-    (0.2, "the authors' code")
+    >>> recipe.small_start, recipe.sources["small_start"]
+    (True, "the authors' code")
     """
 
     dataset: str
