@@ -94,9 +94,10 @@ def recipe(starts_on_target):
 def otb_beginnings():
     """The sequences of TB-100 that the flags ask for, whole or their first frames."""
     from ratm_tf.datasets import otb_sequences
+    from ratm_tf.datasets.parts import PER_FRAME
 
     def beginning(example):
-        cut = {name: example[name][: _FRAMES.value] for name in ("frames", "boxes")}
+        cut = {name: example[name][: _FRAMES.value] for name in PER_FRAME}
         return example | cut
 
     return otb_sequences(_OTB_DIR.value, _NAMES.value).map(beginning)

@@ -51,3 +51,8 @@ def test_measures_the_beginnings_of_named_sequences(run, otb_dir, tmp_path):
 
     both = json.loads(run("evaluate.py", **options).stdout)
     assert both["corner_iou"] > found["corner_iou"]
+
+    # Without --frames, sequences of fewer frames than a span count as far as they go.
+    del options["frames"]
+    whole = json.loads(run("evaluate.py", **options).stdout)
+    assert whole["corner_iou_1_50"] == whole["corner_iou_1_100"] == whole["corner_iou"]

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import numpy as np
 import tensorflow as tf
 
 from ratm_tf.datasets.arguments import one_of
@@ -28,6 +29,7 @@ def otb_sequences(data_dir, names=None, channels=1):
 
         - `frames`: uint8 of shape [T, H, W, channels], 0..255;
         - `boxes`: float32 of shape [T, 4], (x1, y1, x2, y2) in pixels, edges included;
+        - `mask`: bool of shape [T], all of it True: each frame has a box;
         - `initial_box`: float32 of shape [4], the first one;
         - `name`: string scalar, such as `Jogging.2`.
 
@@ -63,6 +65,7 @@ def otb_sequences(data_dir, names=None, channels=1):
             yield {
                 "frames": read_frames(paths, channels),
                 "boxes": boxes,
+                "mask": np.ones(len(boxes), bool),
                 "initial_box": boxes[0],
                 "name": name,
             }
@@ -72,6 +75,7 @@ def otb_sequences(data_dir, names=None, channels=1):
         output_signature={
             "frames": tf.TensorSpec([None, None, None, channels], tf.uint8),
             "boxes": tf.TensorSpec([None, 4], tf.float32),
+            "mask": tf.TensorSpec([None], tf.bool),
             "initial_box": tf.TensorSpec([4], tf.float32),
             "name": tf.TensorSpec([], tf.string),
         },

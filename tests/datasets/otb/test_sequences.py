@@ -33,6 +33,7 @@ def test_sequences_and_targets(data):
     np.testing.assert_array_equal(
         runner["boxes"], [[x - 0.5, 0.5, x + 2.5, 4.5] for x in range(3)]
     )
+    assert runner["mask"].numpy().tolist() == [True] * 3
     np.testing.assert_array_equal(
         examples["Pair.2"]["initial_box"], [5.5, 4.5, 12.5, 12.5]
     )
