@@ -5,6 +5,7 @@ import dataclasses
 import keras
 
 from ratm_tf.datasets import kth_sequences, labelled, people_sequences
+from ratm_tf.datasets.kth import MOVING
 from ratm_tf.datasets.kth.videos import subjects_at_hand
 from ratm_tf.datasets.parts import PER_FRAME, random_parts
 from ratm_tf.datasets.people import (
@@ -18,8 +19,6 @@ from ratm_tf.objectives import WeightPenalty
 from ratm_tf.pretrained import load_pretrained
 from ratm_tf.recipes.experiment import Experiment
 from ratm_tf.recipes.recipe import From, Recipe, from_table, named, start_from
-
-ACTIONS = ("jogging", "running", "walking")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,7 +132,7 @@ class PeopleRecipe(Recipe):
     @property
     def subjects(self):
         """The KTH subjects to leave out, one after the other."""
-        return subjects_at_hand(self.kth_dir, ACTIONS, self.skip_bad)
+        return subjects_at_hand(self.kth_dir, MOVING, self.skip_bad)
 
     @property
     def spans(self):
@@ -152,7 +151,6 @@ class PeopleRecipe(Recipe):
             return kth_sequences(
                 split,
                 data_dir=self.kth_dir,
-                actions=ACTIONS,
                 test_subject=self.test_subject,
                 seed=seed,
                 skip_bad=self.skip_bad,

@@ -95,8 +95,8 @@ def run_all_subjects(recipe, *, model_dir, **options):
     Raises:
         ValueError: if a folder holds another run.
     """
-    folds = []
-    for subject in recipe.subjects:
+    folds, subjects = [], list(recipe.subjects)
+    for subject in subjects:
         fold = dataclasses.replace(recipe, test_subject=subject)
         folds.append(_fold(fold, pathlib.Path(model_dir), **options))
     averages = {
@@ -107,7 +107,7 @@ def run_all_subjects(recipe, *, model_dir, **options):
     metrics = folds[0] | averages
     metrics |= {
         "test_subject": "all",
-        "subjects": list(recipe.subjects),
+        "subjects": subjects,
         "recipe": recipe.as_dict(),
     }
     write_json(pathlib.Path(model_dir) / "metrics.json", metrics)

@@ -7,5 +7,6 @@ from ratm_tf.datasets.deprecated import make_callable
 
 TRAIN_FRAMES = 30  # at most; test sequences are whole
 FRAME_SIZE = (120, 160)
+MOVING = ("jogging", "running", "walking")  # the actions of section 6.3
 
 make_callable(__name__)

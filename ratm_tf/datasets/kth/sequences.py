@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from ratm_tf.datasets.arguments import integer, one_of
+from ratm_tf.datasets.kth import MOVING
 from ratm_tf.datasets.kth.annotations import ACTIONS, SUBJECTS
 from ratm_tf.datasets.kth.videos import read_sequences, subjects_at_hand
 from ratm_tf.datasets.parts import PER_FRAME, random_parts
@@ -19,7 +20,7 @@ def kth_sequences(
     num_sequences=None,
     start=0,
     seed=0,
-    actions=("jogging", "running", "walking"),
+    actions=MOVING,
     skip_bad=False,
 ):
     """Builds sequences of a walking, running or jogging person, leaving one out.
