@@ -80,22 +80,23 @@ def bouncing_balls_sequences(
 
     def drawn(index):
         balls = draw_balls(positions(index), directions(index), num_balls)
-        return balls, _random_box(windows(index))
+        first = {"initial_box": _random_box(windows(index))} if random_window else {}
+        return balls, first
 
-    def sequence(centers, initial_box):
+    def sequence(centers, first):
         target = centers[..., 0, :] - 0.5
         reach = PIXELS * RADIUS
         example = {
             "frames": render(centers),
             "boxes": tf.concat([target - reach, target + reach], axis=-1),
         }
-        return example | ({"initial_box": initial_box} if random_window else {})
+        return example | first
 
     # Many boxes of balls move as fast as one does.
     dataset = (
         indices.map(drawn, num_parallel_calls=tf.data.AUTOTUNE)
         .batch(_BLOCK)
-        .map(lambda balls, box: (PIXELS * simulate(*balls, num_frames), box))
+        .map(lambda balls, first: (PIXELS * simulate(*balls, num_frames), first))
     )
     if batch_size is None:
         dataset = dataset.unbatch()
