@@ -1,7 +1,6 @@
 """The flags of the programs that use a trained tracker."""
 
 import importlib
-import pathlib
 import re
 import sys
 
@@ -22,22 +21,14 @@ def load_tracker():
     Raises:
         ValueError: if there is none of that name, or it is no tracker.
     """
-    import keras
-
-    from ratm_tf.pretrained import load_pretrained
+    from ratm_tf.pretrained import load
     from ratm_tf.tracker import Tracker
 
     sys.path.insert(0, "")
     for module in _IMPORT.value:
         importlib.import_module(module)
-    kind, _, name = MODEL.value.partition(":")
     try:
-        if kind == "pretrained":
-            model = load_pretrained(name)
-        elif not pathlib.Path(MODEL.value).is_file():
-            raise ValueError("there is no such file")
-        else:
-            model = keras.saving.load_model(MODEL.value, compile=False)
+        model = load(MODEL.value)
     except (OSError, TypeError, ValueError, KeyError) as error:
         unknown = re.search("Could not locate class '(\\w+)'", str(error))
         hint = ""

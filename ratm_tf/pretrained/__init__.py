@@ -1,12 +1,14 @@
 """Trained models that ship with the package."""
 
+import pathlib
+
 import keras
 
 import ratm_tf.features
 import ratm_tf.tracker  # noqa: F401  (both register what models are made of)
 from ratm_tf.pretrained.presets import PRESETS, Preset
 
-__all__ = ["PRESETS", "Preset", "load_pretrained"]
+__all__ = ["PRESETS", "Preset", "load", "load_pretrained"]
 
 
 def load_pretrained(name):
@@ -44,3 +46,28 @@ def load_pretrained(name):
             f"Expected `name` to be one of {sorted(PRESETS)}. Received: {name!r}"
         )
     return keras.saving.load_model(PRESETS[name].path, compile=False)
+
+
+def load(model):
+    """Loads a model of the package, or of a file.
+
+    Args:
+        model: `pretrained:NAME`, see `load_pretrained`, or the path of a `.keras` file.
+
+    Returns:
+        A built, uncompiled `keras.Model`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: there is no model of that name, or the file has none.
+
+    Example:
+    >>> ratm_tf.pretrained.load("pretrained:mnist_cnn").output_shape
+    (None, 10)
+    """
+    kind, _, name = str(model).partition(":")
+    if kind == "pretrained":
+        return load_pretrained(name)
+    if not pathlib.Path(model).is_file():
+        raise FileNotFoundError(f"{model}: there is no such file")
+    return keras.saving.load_model(model, compile=False)

@@ -9,10 +9,10 @@ from typing import Any
 
 import keras
 
+from ratm_tf import pretrained
 from ratm_tf.attention import IRNNCell, RATMCell
 from ratm_tf.features import EvenBrightness
 from ratm_tf.objectives import LocalizationLoss, MeanIoU, PixelLoss, RelativeBoxLoss
-from ratm_tf.pretrained import load_pretrained
 from ratm_tf.tracker import Tracker
 
 _LOSSES = {
@@ -277,11 +277,7 @@ def start_from(tracker, model):
     Raises:
         ValueError: if it has other weights, or there is none of that name.
     """
-    kind, _, name = model.partition(":")
-    if kind == "pretrained":
-        loaded = load_pretrained(name)
-    else:
-        loaded = keras.saving.load_model(model, compile=False)
+    loaded = pretrained.load(model)
     shapes = [tuple(weight.shape) for weight in tracker.weights]
     found = [tuple(weight.shape) for weight in loaded.weights]
     if found != shapes:
