@@ -60,6 +60,7 @@ def main(_):
     exported = tracker.load_tracker()
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        gc.freeze()  # As serve.py does.
         callers = {}
         for ops in _OPS.value:
             ratm_tf.export_saved_model(exported, folder / ops, ops=ops)
@@ -70,7 +71,6 @@ def main(_):
                 "REST": serving.RestClient(addresses["REST"], ops, 300).predict,
             }
         cases = make_cases(callers)
-        gc.freeze()  # As serve.py does.
         measured = measure(cases)
     rows = [
         dict(

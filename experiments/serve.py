@@ -63,6 +63,9 @@ def main(_):
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
+    # The many short lists of a request in JSON start the search for garbage often; it
+    # need not go through what TensorFlow keeps. What a version keeps ends with it.
+    gc.freeze()
     with serving.Server(
         model,
         _HOST.value,
@@ -76,9 +79,6 @@ def main(_):
             f"REST at http://{server.rest_address}/v1/models/{model.name}",
             flush=True,
         )
-        # The many short lists of a request in JSON start the search for garbage often;
-        # it need not go through what TensorFlow keeps.
-        gc.freeze()
         interrupted.wait()
         print("Stopping", flush=True)
 

@@ -27,7 +27,7 @@ def pick(images, labels, per_class):
 
 
 def main(_):
-    """Writes `mnist_sample.npz` beside this file."""
+    """Writes the package's `mnist_sample.npz`."""
     x_train, y_train = pick(*mnist.load_digits("train", _MNIST_PATH.value), 500)
     x_test, y_test = pick(*mnist.load_digits("test", _MNIST_PATH.value), 100)
     np.savez_compressed(

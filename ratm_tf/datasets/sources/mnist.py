@@ -9,7 +9,7 @@ from absl import logging
 from ratm_tf.datasets.arguments import SPLITS, one_of
 from ratm_tf.datasets.sources.download import download
 
-SAMPLE_PATH = pathlib.Path(__file__).with_name("mnist_sample.npz")
+SAMPLE_PATH = pathlib.Path(__file__).parents[1] / "mnist_sample.npz"
 # The file of `keras.datasets.mnist`.
 URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
