@@ -2,8 +2,9 @@
 
 The server runs any SavedModel whose signatures have named inputs and outputs, through
 TensorFlow's own loader: it builds no Keras model and uses nothing else of this package.
-The clients talk to it and to a TensorFlow Serving alike. They need the extra `serving`:
-`pip install "ratm-tf[serving]"`.
+The clients talk to it and to a TensorFlow Serving alike. All this needs the extra
+`serving`, `pip install "ratm-tf[serving]"`; but `RestClient` and `RemoteTracker` need
+`requests` and NumPy alone, and no TensorFlow.
 
 | | |
 |---|---|

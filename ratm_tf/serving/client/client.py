@@ -2,8 +2,6 @@
 
 import abc
 
-import tensorflow as tf
-
 from ..protocol.arrays import array_of_type
 from .serving_error import ServingError
 
@@ -41,13 +39,14 @@ class Client(abc.ABC):
         """Asks what the model can do: once, and again when it has changed.
 
         Returns:
-            Dict of `SignatureDef` messages by name.
+            Dict by name of `Signature`s, of `inputs` and `outputs`, both dicts by name
+            of `TensorInfo`s, of a `dtype` and a `shape`.
 
         Raises:
             ServingError: nobody answers, or there is no such model.
         """
         if self._signatures is None:
-            self._signatures = dict(self._ask_signatures())
+            self._signatures = self._ask_signatures()
         return self._signatures
 
     def predict(self, signature, inputs):
@@ -91,14 +90,11 @@ class Client(abc.ABC):
                 f"Expected `inputs` to be {', '.join(sorted(definition.inputs))}. "
                 f"Received: {', '.join(sorted(unknown))}"
             )
-        try:
-            arrays = {
-                name: array_of_type(name, value, _dtype(definition.inputs[name]))
-                for name, value in inputs.items()
-            }
-        except tf.errors.InvalidArgumentError as error:
-            raise ValueError(error.message) from None
-        dtypes = {name: _dtype(info) for name, info in definition.outputs.items()}
+        arrays = {
+            name: array_of_type(name, value, definition.inputs[name].dtype)
+            for name, value in inputs.items()
+        }
+        dtypes = {name: info.dtype for name, info in definition.outputs.items()}
         return self._run(signature, arrays, dtypes)
 
     @abc.abstractmethod
@@ -107,7 +103,7 @@ class Client(abc.ABC):
 
     @abc.abstractmethod
     def _ask_signatures(self):
-        """A mapping of `SignatureDef` messages by name, from the server."""
+        """A dict of `Signature`s by name, from the server."""
 
     @abc.abstractmethod
     def _run(self, signature, inputs, dtypes):
@@ -116,9 +112,5 @@ class Client(abc.ABC):
         Args:
             signature: its name.
             inputs: dict of arrays by name.
-            dtypes: dict of `tf.DType` of the outputs.
+            dtypes: dict of NumPy dtypes of the outputs.
         """
-
-
-def _dtype(info):
-    return tf.as_dtype(info.dtype)

@@ -4,12 +4,14 @@ import json
 
 import grpc
 import tensorflow as tf
+from google.protobuf import json_format
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     predict_pb2,
     prediction_service_pb2_grpc,
 )
 
+from ..protocol.signature import Signature
 from ..protocol.tensor_messages import message_from_tensor
 from .client import Client
 from .serving_error import ServingError
@@ -74,7 +76,13 @@ class GrpcClient(Client):
         self._version = response.model_spec.version.value
         signatures = get_model_metadata_pb2.SignatureDefMap()
         response.metadata["signature_def"].Unpack(signatures)
-        return signatures.signature_def
+        in_json = json_format.MessageToDict(
+            signatures, preserving_proto_field_name=True
+        )
+        return {
+            name: Signature.from_json(definition)
+            for name, definition in in_json.get("signature_def", {}).items()
+        }
 
     def _run(self, signature, inputs, dtypes):
         request = predict_pb2.PredictRequest()

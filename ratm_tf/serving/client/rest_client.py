@@ -5,12 +5,10 @@ import time
 import urllib.parse
 
 import requests
-import tensorflow as tf
 import urllib3
-from google.protobuf import json_format
-from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
 
 from ..protocol.json_predictions import inputs_to_json, outputs_from_json
+from ..protocol.signature import Signature
 from .client import Client
 from .serving_error import ServingError
 
@@ -54,19 +52,21 @@ class RestClient(Client):
 
     def _ask_signatures(self):
         answer = self._call("GET", "/metadata")
-        signatures = json_format.ParseDict(
-            answer["metadata"]["signature_def"],
-            SignatureDefMap(),
-            ignore_unknown_fields=True,
-        )
-        return signatures.signature_def
+        try:
+            definitions = answer["metadata"]["signature_def"].get("signature_def", {})
+            return {
+                name: Signature.from_json(definition)
+                for name, definition in definitions.items()
+            }
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ServingError.refused(self._address, "no signatures", error) from error
 
     def _run(self, signature, inputs, dtypes):
         body = json.dumps(inputs_to_json(signature, inputs))
         answer = self._call("POST", ":predict", body)
         try:
             return outputs_from_json(answer, dtypes)
-        except (ValueError, tf.errors.InvalidArgumentError) as error:
+        except ValueError as error:
             raise ServingError.refused(self._address, "other outputs", error) from error
 
     def _call(self, method, path, body=None):

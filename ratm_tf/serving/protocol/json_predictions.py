@@ -1,6 +1,5 @@
 """Requests and answers of `:predict` in JSON, as TensorFlow Serving has them."""
 
-from .errors import invalid_argument
 from .json_tensors import array_from_json, array_to_json, is_base64
 
 
@@ -37,23 +36,23 @@ def inputs_from_json(request, dtypes):
             tensors, where others than the signature's are ignored). A signature with
             one input can do without naming it. Strings that are not text are objects
             `{"b64": ...}`.
-        dtypes: dict of `tf.DType` of the signature's inputs by name.
+        dtypes: dict of NumPy dtypes of the signature's inputs by name.
 
     Returns:
         `(inputs, form)`: dict of arrays by name, and `"instances"` or `"inputs"`.
 
     Raises:
-        tf.errors.InvalidArgumentError: the request has another form, or values do not
+        ValueError: the request has another form, or values do not
             fit their types.
 
     Example:
     >>> from ratm_tf.serving.protocol.json_predictions import inputs_from_json
-    >>> inputs_from_json({"instances": [{"x": [1, 2]}]}, {"x": tf.float32})
+    >>> inputs_from_json({"instances": [{"x": [1, 2]}]}, {"x": "float32"})
     ({'x': array([[1., 2.]], dtype=float32)}, 'instances')
     """
     forms = request.keys() & {"instances", "inputs"}
     if len(forms) != 1:
-        raise invalid_argument(
+        raise ValueError(
             "Expected the request to have either 'inputs' or 'instances'. Received: "
             f"{sorted(request)}"
         )
@@ -72,13 +71,13 @@ def inputs_from_json(request, dtypes):
 
 def _columns(instances, dtypes):
     if not isinstance(instances, list) or not instances:
-        raise invalid_argument("Expected 'instances' to be a list with elements.")
+        raise ValueError("Expected 'instances' to be a list with elements.")
     named = [isinstance(row, dict) and not is_base64(row) for row in instances]
     if not any(named):
         return {_only_name(dtypes, "instances"): instances}
     for index, row in enumerate(instances):
         if not named[index] or row.keys() != dtypes.keys():
-            raise invalid_argument(
+            raise ValueError(
                 f"Expected element {index} of 'instances' to be an object with the "
                 f"keys {', '.join(sorted(dtypes))}."
             )
@@ -87,7 +86,7 @@ def _columns(instances, dtypes):
 
 def _only_name(dtypes, form):
     if len(dtypes) != 1:
-        raise invalid_argument(
+        raise ValueError(
             f"Expected '{form}' to name the inputs, of which the signature has "
             f"several: {', '.join(sorted(dtypes))}."
         )
@@ -107,7 +106,7 @@ def outputs_to_json(outputs, form):
         `_bytes` are objects `{"b64": ...}`.
 
     Raises:
-        tf.errors.InvalidArgumentError: outputs differ in their first axis and so have
+        ValueError: outputs differ in their first axis and so have
             no row form, or are strings that are neither text nor named `_bytes`.
 
     Example:
@@ -118,7 +117,7 @@ def outputs_to_json(outputs, form):
     if form == "instances":
         sizes = {name: array.shape[:1] for name, array in outputs.items()}
         if len(set(sizes.values())) != 1 or () in sizes.values():
-            raise invalid_argument(
+            raise ValueError(
                 "Expected outputs of one batch size, without which they have no row "
                 "form; send 'inputs' instead of 'instances'. Their first axes: "
                 f"{sizes}"
@@ -143,18 +142,17 @@ def outputs_from_json(answer, dtypes):
 
     Args:
         answer: decoded JSON.
-        dtypes: dict of `tf.DType` of the signature's outputs by name.
+        dtypes: dict of NumPy dtypes of the signature's outputs by name.
 
     Returns:
         Dict of arrays by name.
 
     Raises:
-        ValueError: these are other outputs.
-        tf.errors.InvalidArgumentError: values do not fit their types.
+        ValueError: these are other outputs, or values do not fit their types.
 
     Example:
     >>> from ratm_tf.serving.protocol.json_predictions import outputs_from_json
-    >>> outputs_from_json({"outputs": [1.5]}, {"y": tf.float32})
+    >>> outputs_from_json({"outputs": [1.5]}, {"y": "float32"})
     {'y': array([1.5], dtype=float32)}
     """
     outputs = answer.get("outputs")

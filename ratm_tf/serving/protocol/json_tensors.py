@@ -4,10 +4,8 @@ import base64
 import binascii
 
 import numpy as np
-import tensorflow as tf
 
 from .arrays import array_of_type
-from .errors import invalid_argument
 
 
 def array_from_json(name, value, dtype):
@@ -16,20 +14,20 @@ def array_from_json(name, value, dtype):
     Args:
         name: the tensor's, for errors.
         value: decoded JSON: a scalar or nested lists.
-        dtype: the `tf.DType` to make of it.
+        dtype: the NumPy dtype to make of it, `object` for strings.
 
     Returns:
         Array of the type; of bytes objects for strings.
 
     Raises:
-        tf.errors.InvalidArgumentError: lists differ in length, or values do not fit.
+        ValueError: lists differ in length, or values do not fit.
 
     Example:
     >>> from ratm_tf.serving.protocol.json_tensors import array_from_json
-    >>> array_from_json("image", [{"b64": "YWI="}], tf.string)
+    >>> array_from_json("image", [{"b64": "YWI="}], object)
     array([b'ab'], dtype=object)
     """
-    if dtype == tf.string:
+    if np.dtype(dtype).kind == "O":
         value = _as_bytes(name, value)
     return array_of_type(name, value, dtype)
 
@@ -40,7 +38,7 @@ def _as_bytes(name, value):
     if isinstance(value, str):
         return value.encode()
     if not is_base64(value):
-        raise invalid_argument(
+        raise ValueError(
             f'JSON values of input "{name}" are not of expected type: string, or '
             '{"b64": base64-encoded string} for binary data.'
         )
@@ -48,9 +46,7 @@ def _as_bytes(name, value):
         padding = "=" * (-len(value["b64"]) % 4)  # Which may be left out.
         return base64.b64decode(value["b64"] + padding, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise invalid_argument(
-            f'Unable to base64 decode input "{name}": {error}'
-        ) from None
+        raise ValueError(f'Unable to base64 decode input "{name}": {error}') from None
 
 
 def is_base64(value):
@@ -80,7 +76,7 @@ def array_to_json(name, array, binary):
         A scalar or nested lists, to encode as JSON.
 
     Raises:
-        tf.errors.InvalidArgumentError: a string is neither `binary` nor text.
+        ValueError: a string is neither `binary` nor text.
 
     Example:
     >>> from ratm_tf.serving.protocol.json_tensors import array_to_json
@@ -94,7 +90,7 @@ def array_to_json(name, array, binary):
         try:
             return value.decode()
         except UnicodeDecodeError:
-            raise invalid_argument(
+            raise ValueError(
                 f'Output "{name}" is not text, and its name does not end in "_bytes".'
             ) from None
 

@@ -5,8 +5,6 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from .errors import invalid_argument
-
 _STRING_BYTES = 24
 """What TensorFlow needs for a string, beside its characters."""
 
@@ -68,9 +66,11 @@ def _tensor(name, message, max_bytes):
             return tf.constant(values.reshape(shape))
         return tf.io.parse_tensor(message.SerializeToString(), dtype)
     except (KeyError, TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
-        raise invalid_argument(
+        raise tf.errors.InvalidArgumentError(
+            None,
+            None,
             f'Input "{name}" does not hold a tensor of its type, '
-            f"{message.dtype}, and shape, {shape}."
+            f"{message.dtype}, and shape, {shape}.",
         ) from error
 
 

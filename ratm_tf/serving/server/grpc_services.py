@@ -12,8 +12,8 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from ..protocol.errors import invalid_argument
 from ..protocol.tensor_messages import message_from_tensor, tensors_from_messages
+from .errors import invalid_argument
 
 _LOGGER = logging.getLogger(__name__)
 _CODES = {code.value[0]: code for code in grpc.StatusCode}

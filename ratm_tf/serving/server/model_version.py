@@ -7,9 +7,9 @@ import tensorflow as tf
 from google.protobuf import struct_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
-from ..protocol.errors import invalid_argument
 from ..protocol.tensor_messages import tensors_from_messages
 from .batching import batched
+from .errors import invalid_argument
 from .warmup_requests import read_warmup_requests
 
 _PYTHON = re.compile(

@@ -18,8 +18,8 @@ from starlette.routing import Route
 from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
-from ..protocol.errors import invalid_argument
 from ..protocol.json_predictions import inputs_from_json, outputs_to_json
+from .errors import invalid_argument
 from .request_bodies import decompressed, read_body
 
 _LOGGER = logging.getLogger(__name__)
@@ -198,23 +198,29 @@ class _Answers:
                 f"Expected a request whose answer holds at most {MOST_VALUES} values."
             )
         with self._json:
-            return _json(outputs_to_json(outputs, form))
+            try:
+                return _json(outputs_to_json(outputs, form))
+            except ValueError as error:
+                raise invalid_argument(str(error)) from None
 
 
 def _request(version, body):
     try:
         request = json.loads(body.decode(), parse_float=_finite)
-        if not isinstance(request, dict):
-            raise invalid_argument("Expected the JSON to be an object.")
-        signature = request.get("signature_name", "")
-        if not isinstance(signature, str):
-            raise invalid_argument("Expected 'signature_name' to be a string.")
-        signature = signature or "serving_default"
-        specs = version.specs(signature)
-        dtypes = {name: spec.dtype for name, spec in specs.items()}
-        return signature, *inputs_from_json(request, dtypes)
     except (ValueError, RecursionError) as error:
         raise invalid_argument(f"JSON Parse error: {error}") from None
+    if not isinstance(request, dict):
+        raise invalid_argument("Expected the JSON to be an object.")
+    signature = request.get("signature_name", "")
+    if not isinstance(signature, str):
+        raise invalid_argument("Expected 'signature_name' to be a string.")
+    signature = signature or "serving_default"
+    specs = version.specs(signature)
+    dtypes = {name: spec.dtype.as_numpy_dtype for name, spec in specs.items()}
+    try:
+        return signature, *inputs_from_json(request, dtypes)
+    except (ValueError, RecursionError) as error:
+        raise invalid_argument(str(error)) from None
 
 
 def _finite(text):

@@ -16,7 +16,7 @@ from tensorflow_serving.apis.get_model_status_pb2 import (
     ModelVersionStatus,
 )
 
-from ..protocol.errors import invalid_argument
+from .errors import invalid_argument
 from .model_version import ModelVersion
 from .version_folders import version_folders
 

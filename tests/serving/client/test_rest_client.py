@@ -3,8 +3,13 @@
 import contextlib
 import http.server
 import json
+import pathlib
+import subprocess
+import sys
 import threading
 
+import cv2
+import numpy as np
 import pytest
 
 from ratm_tf import serving
@@ -50,6 +55,15 @@ def test_rest_from_another_kind_of_server():
                 client.signatures()
 
 
+@pytest.mark.parametrize(
+    "answer", [{}, {"metadata": {"signature_def": {"signature_def": {"track": 1}}}}]
+)
+def test_rest_from_a_server_of_other_metadata(answer):
+    with http_server((200, json.dumps(answer).encode())) as (address, _):
+        with pytest.raises(serving.ServingError, match="answered no signatures"):
+            serving.RestClient(address, "free").signatures()
+
+
 def test_the_time_is_that_of_all_attempts():
     """A third would end later than the time allows."""
     with http_server(*[(503, b"{}")] * 5) as (address, remaining):
@@ -84,6 +98,32 @@ def test_an_answer_that_never_ends():
         stop.set()
         server.shutdown()
         thread.join()
+
+
+def test_needs_neither_tensorflow_nor_its_messages(server, tracker, tmp_path):
+    """A small machine with a camera calls a server: requests and NumPy are enough."""
+    frames = np.random.default_rng(0).integers(0, 256, [2, 20, 24], np.uint8)
+    for index, frame in enumerate(frames):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), frame)
+    code = f"""
+import pathlib, sys
+heavy = ["tensorflow", "keras", "google.protobuf", "grpc", "tensorflow_serving"]
+sys.modules |= dict.fromkeys(heavy)  # Importing one of them fails.
+from ratm_tf import serving
+images = [path.read_bytes() for path in sorted(pathlib.Path({str(tmp_path)!r}).iterdir())]
+with serving.RestClient({server.rest_address!r}, "free") as client:
+    remote = serving.RemoteTracker(client)
+    remote.start(frame_size=(20, 24))
+    print([remote.step(image).tolist() for image in images])
+    assert remote.track(images).shape == (2, 4)
+"""
+    root = pathlib.Path(serving.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=root
+    )
+    assert done.returncode == 0, done.stderr
+    expected = tracker({"frames": frames[None, ..., None]})["boxes"][0]
+    np.testing.assert_allclose(json.loads(done.stdout), expected, atol=1e-3)
 
 
 def test_urls():

@@ -5,7 +5,6 @@ import json
 import ml_dtypes
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from ratm_tf.serving.protocol.json_tensors import (
     array_from_json,
@@ -17,11 +16,11 @@ from ratm_tf.serving.protocol.json_tensors import (
 @pytest.mark.parametrize("padding", ["", "="])
 def test_strings(padding):
     value = [["ü", {"b64": "YWI" + padding}]]
-    array = array_from_json("x", value, tf.string)
+    array = array_from_json("x", value, object)
     assert array.tolist() == [["ü".encode(), b"ab"]]
     assert array_to_json("x", array, binary=False) == [["ü", "ab"]]
     binary = array_to_json("x", array, binary=True)
-    assert array_from_json("x", binary, tf.string).tolist() == array.tolist()
+    assert array_from_json("x", binary, object).tolist() == array.tolist()
 
 
 @pytest.mark.parametrize(
@@ -33,12 +32,12 @@ def test_strings(padding):
     ],
 )
 def test_what_is_no_string(value, message):
-    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        array_from_json("x", value, tf.string)
+    with pytest.raises(ValueError, match=message):
+        array_from_json("x", value, object)
 
 
 def test_bytes_that_are_no_text():
-    with pytest.raises(tf.errors.InvalidArgumentError, match='"x" is not text'):
+    with pytest.raises(ValueError, match='"x" is not text'):
         array_to_json("x", np.array([b"\xff"], object), binary=False)
     assert not is_base64({"b64": "YQ==", "more": 1})
     assert not is_base64({"b64": 1})
@@ -63,7 +62,7 @@ def test_numbers_that_are_not_finite():
     text = json.dumps(array_to_json("x", array, binary=False))
     assert text == "[Infinity, -Infinity, NaN]"
     np.testing.assert_array_equal(
-        array_from_json("x", json.loads(text), tf.float32), array
+        array_from_json("x", json.loads(text), np.float32), array
     )
 
 
@@ -71,6 +70,6 @@ def test_numbers_that_are_not_finite():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.bool_])
 def test_shapes(shape, dtype):
     array = np.ones(shape, dtype)
-    result = array_from_json("x", array_to_json("x", array, False), tf.as_dtype(dtype))
+    result = array_from_json("x", array_to_json("x", array, False), dtype)
     assert result.dtype == dtype and result.shape == shape
     np.testing.assert_array_equal(result, array)

@@ -13,7 +13,7 @@ def invalid_argument(message):
         A `tf.errors.InvalidArgumentError`.
 
     Example:
-    >>> from ratm_tf.serving.protocol.errors import invalid_argument
+    >>> from ratm_tf.serving.server.errors import invalid_argument
     >>> invalid_argument("Expected less.").message
     'Expected less.'
     """

@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from ratm_tf.serving.protocol.errors import invalid_argument
+from ratm_tf.serving.server.errors import invalid_argument
 
 
 def test_says_what_was_wrong():
