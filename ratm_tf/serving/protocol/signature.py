@@ -88,11 +88,8 @@ class Signature:
 
 
 def _info(info):
-    shape = info.get("tensor_shape", {})
+    type_name, shape = info.get("dtype", "DT_INVALID"), info.get("tensor_shape", {})
     if shape.get("unknown_rank", False):
-        return TensorInfo(info.get("dtype", "DT_INVALID"), None)
+        return TensorInfo(type_name, None)
     sizes = [int(axis.get("size", 0)) for axis in shape.get("dim", [])]
-    return TensorInfo(
-        info.get("dtype", "DT_INVALID"),
-        tuple(None if size < 0 else size for size in sizes),
-    )
+    return TensorInfo(type_name, tuple(None if size < 0 else size for size in sizes))

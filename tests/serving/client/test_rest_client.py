@@ -110,7 +110,8 @@ import pathlib, sys
 heavy = ["tensorflow", "keras", "google.protobuf", "grpc", "tensorflow_serving"]
 sys.modules |= dict.fromkeys(heavy)  # Importing one of them fails.
 from ratm_tf import serving
-images = [path.read_bytes() for path in sorted(pathlib.Path({str(tmp_path)!r}).iterdir())]
+paths = sorted(pathlib.Path({str(tmp_path)!r}).iterdir())
+images = [path.read_bytes() for path in paths]
 with serving.RestClient({server.rest_address!r}, "free") as client:
     remote = serving.RemoteTracker(client)
     remote.start(frame_size=(20, 24))
