@@ -19,13 +19,16 @@ class OnlineTracker:
 
     Args:
         tracker: a built `ratm_tf.Tracker`.
+        threshold: the least score at which `update` says that it sees the target; of
+            no effect for trackers without a `score`.
 
     Attributes:
         box: the box in the last frame, float32 `[4]`, `(x1, y1, x2, y2)` in the
             coordinates of the tracker's `boxes` output.
+        score: how sure the tracker is of it, in 0..1, or None if it has no `score`.
 
     Raises:
-        ValueError: if the tracker is not built.
+        ValueError: if the tracker is not built, or `threshold` is not in 0..1.
 
     Example:
     >>> online = ratm_tf.OnlineTracker(ratm_tf.load_pretrained("moving_mnist"))
@@ -35,12 +38,17 @@ class OnlineTracker:
     ...     ok, (x, y, w, h) = online.update(frame)
     """
 
-    def __init__(self, tracker):
+    def __init__(self, tracker, threshold=0.5):
         if not tracker.built:
             raise ValueError(
                 "Expected a built `tracker`: call it once, or `build` it, before."
             )
+        if not 0 <= threshold <= 1:
+            raise ValueError(
+                f"Expected `threshold` to be in 0..1. Received: {threshold!r}"
+            )
         self._tracker = tracker
+        self._threshold = threshold
         # Handing them to and fro takes longer than a small tracker's step.
         self._states = [
             tf.Variable(tf.zeros([1, spec.shape[-1]])) for spec in tracker.state_spec
@@ -56,13 +64,15 @@ class OnlineTracker:
             for dtype in (tf.uint8, tf.float32)
         }
         self._shape = None
-        self.box = None
+        self.box = self.score = None
 
     @tf.function
     def _step(self, frame):
         outputs, states = self._tracker.step(frame[tf.newaxis], self._states)
         self._assign(states)
-        return outputs["boxes"][0]
+        # In one tensor: each more takes time to hand over.
+        scores = outputs.get("scores", tf.zeros([1, 0]))
+        return tf.concat([outputs["boxes"][0], tf.reshape(scores, [-1])], axis=0)
 
     def _assign(self, states):
         for variable, state in zip(self._states, states, strict=True):
@@ -100,9 +110,9 @@ class OnlineTracker:
             frame: the next frame, of the first one's shape.
 
         Returns:
-            `(ok, box)`: whether the frame is finite and the box overlaps it, and the
-            box as integers `(x, y, w, h)`, as OpenCV has it. A frame that is not finite
-            is passed over: the box stays where it was.
+            `(ok, box)`: whether the frame is finite, the box overlaps it, and the score
+            reaches the threshold; and the box as integers `(x, y, w, h)`, as OpenCV has
+            it. A frame that is not finite is passed over: the box stays where it was.
 
         Raises:
             RuntimeError: if `init` was not called.
@@ -122,11 +132,15 @@ class OnlineTracker:
         if not np.isfinite(self.box).all():
             return False, (0, 0, 0, 0)
         xywh = xywh_from_xyxy(self.box)
-        ok = prepared is not None and _overlaps(xywh, self._shape[:2])
+        sure = self.score is None or self.score >= self._threshold
+        ok = prepared is not None and sure and _overlaps(xywh, self._shape[:2])
         return ok, tuple(round(number) for number in xywh.tolist())
 
     def _advance(self, frame):
-        self.box = self._steps[frame.dtype](frame).numpy()
+        found = self._steps[frame.dtype](frame).numpy()
+        self.box = found[:4]
+        if found.size > 4:
+            self.score = float(found[4])
 
     def _prepared(self, frame):
         """Returns the frame as the tracker takes it, or None if it is not finite."""

@@ -16,7 +16,7 @@ from ratm_tf.boxes import KINDS, box_from_window, scale_box, window_from_box
 # with a network for its features, takes much longer to build, and gains nothing.
 MOST_UNROLLED_USES = 320
 
-_OUTPUTS = ("boxes", "corner_boxes", "windows", "glimpses")
+_OUTPUTS = ("boxes", "corner_boxes", "windows", "glimpses", "scores")
 
 
 @keras.saving.register_keras_serializable(package="ratm_tf")
@@ -40,6 +40,9 @@ class Tracker(keras.Model):
             evaluation, and take no part in tracking, as the paper switches its
             classifier off at test time. Those with `trainable = False` judge in
             inference mode. One may be the cell's `features`, or contain them.
+        score: a Keras model of glimpses `[B, N, M, C]` to `[B, 1]`, both in 0..1: how
+            sure it is that the window is on the target, as `ratm_tf.training.fit_score`
+            teaches it. It is frozen, and judges in inference mode.
         box_scale: how many times wider and higher than the target the window is, for
             trackers that see it with its surroundings (1.5 for KTH, section 6.3).
             Boxes that come in are enlarged so, boxes that go out reduced.
@@ -68,7 +71,8 @@ class Tracker(keras.Model):
             `corner_boxes`: `[B, T, 4]`, the corner boxes, whatever `box` is; both are
             reduced by `box_scale`;
             `windows`: `[B, T, 6]`, in pixels (Eq. 6-8);
-            `glimpses`: `[B, T, N, M, C]`, in 0..1.
+            `glimpses`: `[B, T, N, M, C]`, in 0..1;
+            `scores`: `[B, T]`, in 0..1, if there is a `score`.
 
     Raises:
         ValueError: if an argument is not one of those above; `initial_box` is missing
@@ -91,6 +95,7 @@ class Tracker(keras.Model):
         self,
         cell,
         objectives=None,
+        score=None,
         box_scale=1.0,
         box="extent",
         unroll=None,
@@ -112,6 +117,9 @@ class Tracker(keras.Model):
         if box not in KINDS:
             raise ValueError(f"Expected `box` to be one of {KINDS}. Received: {box!r}")
         self.objectives = dict(objectives or {})
+        self.score = score
+        if score is not None:
+            score.trainable = False
         self.box_scale = box_scale
         self.box = box
         self.unroll = unroll
@@ -166,8 +174,8 @@ class Tracker(keras.Model):
         # label, it would leave weights without values.
         with tf.init_scope():
             self.loop.build(shape)
-            for model in self.objectives.values():
-                if not model.built:
+            for model in [*self.objectives.values(), self.score]:
+                if model is not None and not model.built:
                     model.build((None, *self.cell.glimpse_shape))
 
     def __call__(self, inputs, *args, **kwargs):
@@ -210,12 +218,17 @@ class Tracker(keras.Model):
 
     def _outputs(self, output):
         windows, glimpses = self.cell.split_output(output)
-        return {
+        outputs = {
             "boxes": self.box_from_window(windows),
             "corner_boxes": self.box_from_window(windows, "corner"),
             "windows": windows,
             "glimpses": glimpses,
         }
+        if self.score is not None:
+            flat = tf.reshape(glimpses, [-1, *self.cell.glimpse_shape])
+            scores = self.score(flat, training=False)
+            outputs["scores"] = tf.reshape(scores, tf.shape(glimpses)[:-3])
+        return outputs
 
     def box_from_window(self, window, kind=None):
         """The target's box that a window draws.
@@ -290,8 +303,9 @@ class Tracker(keras.Model):
             states: list of float32 tensors, from `initial_state` or the step before.
 
         Returns:
-            `(outputs, states)`: `boxes` `[B, 4]`, `corner_boxes`, `windows` and
-            `glimpses` in this frame, and the states for the next.
+            `(outputs, states)`: `boxes` `[B, 4]`, `corner_boxes`, `windows`, `glimpses`
+            and, if there is a `score`, `scores` `[B]` in this frame, and the states for
+            the next.
 
         Example:
         >>> tracker = ratm_tf.load_pretrained("moving_mnist")
@@ -429,6 +443,7 @@ class Tracker(keras.Model):
             "frozen": [
                 n for n, model in self.objectives.items() if not model.trainable
             ],
+            "score": keras.saving.serialize_keras_object(self.score),
             "box_scale": self.box_scale,
             "box": self.box,
             "unroll": self.unroll,
@@ -446,6 +461,7 @@ class Tracker(keras.Model):
         config = copy.deepcopy(config)  # Keras takes apart what it deserialises.
         deserialize = keras.saving.deserialize_keras_object
         config["cell"] = deserialize(config["cell"])
+        config["score"] = deserialize(config.get("score"))
         for name, model in config["objectives"].items():
             config["objectives"][name] = deserialize(model)
         for name in config.pop("frozen", []):

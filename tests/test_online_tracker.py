@@ -218,3 +218,36 @@ def test_clear_errors(tracker):
         online.init(VIDEO[0], box=(3, 4, 0, 5))
     with pytest.raises(ValueError, match="initial_box"):
         online.init(VIDEO[0], **({} if start(tracker)[0] else {"box": (1, 1, 5, 5)}))
+
+
+def test_says_when_it_is_not_sure():
+    """Bright glimpses are what it looks for; black frames show nothing."""
+    score = keras.Sequential(
+        [
+            keras.Input([8, 8, 1]),
+            keras.layers.Flatten(),
+            keras.layers.Dense(1, "sigmoid"),
+        ]
+    )
+    score.set_weights([np.full([64, 1], 0.25, np.float32), np.float32([-2])])
+    tracker = ratm_tf.Tracker(ratm_tf.RATMCell(4, glimpse_size=(8, 8)), score=score)
+    tracker.build({"frames": (None, None, None, None, 1)})
+    video = np.full([4, 20, 24, 1], 255, np.uint8)
+    video[2:] = 0
+    online = ratm_tf.OnlineTracker(tracker)
+    online.init(video[0])
+    scores = [online.score]
+    for frame, expected in zip(video[1:], [True, False, False], strict=True):
+        ok, _ = online.update(frame)
+        assert ok is expected
+        scores.append(online.score)
+    whole = tracker({"frames": video[None]})["scores"][0]
+    np.testing.assert_allclose(scores, whole, atol=1e-5)
+    assert scores[0] > 0.9 and scores[-1] < 0.2
+
+    easy = ratm_tf.OnlineTracker(tracker, threshold=0.0)
+    easy.init(video[0])
+    assert easy.update(video[-1])[0] is True
+    for threshold in (-0.1, 1.1):
+        with pytest.raises(ValueError, match="`threshold` to be in 0..1"):
+            ratm_tf.OnlineTracker(tracker, threshold)

@@ -25,7 +25,8 @@ server says what is wrong.
 starts on a given target. States are float32 `[B, size]`, those of the recurrent cell
 followed by the raw window `[B, 6]` for the next frame and its bias `[B, 6]`
 (`Tracker.state_spec`): the client carries them from one frame to the next, and the
-server keeps nothing.
+server keeps nothing. Trackers with a `score` also give `scores`, `[B, T]` or `[B]`, in
+0..1.
 """  # noqa: E501
 
 from ratm_tf.export.images import decode_images

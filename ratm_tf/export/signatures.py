@@ -33,7 +33,8 @@ def make_signatures(tracker, dtype):
     }
 
     def boxes(outputs):
-        return {name: outputs[name] for name in ("boxes", "corner_boxes", "windows")}
+        names = {"boxes", "corner_boxes", "windows", "scores"}
+        return {name: outputs[name] for name in outputs if name in names}
 
     def track(frames, **box):
         return boxes(tracker({"frames": frames} | box))

@@ -6,12 +6,15 @@
 from ratm_tf.training.callbacks import Throughput, TrackedSequences
 from ratm_tf.training.checkpoints import Checkpoints, NotFinite
 from ratm_tf.training.run import run_all_subjects, run_recipe
+from ratm_tf.training.score import fit_score, score_network
 
 __all__ = [
     "Checkpoints",
     "NotFinite",
     "Throughput",
     "TrackedSequences",
+    "fit_score",
     "run_all_subjects",
     "run_recipe",
+    "score_network",
 ]

@@ -96,6 +96,25 @@ def test_cells_with_two_hidden_states(tmp_path):
     np.testing.assert_array_equal(boxes, whole)
 
 
+def test_scores(tmp_path):
+    score = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(1, "sigmoid")])
+    config = tracker_of_kind("learned").get_config() | {"score": None}
+    tracker = ratm_tf.Tracker.from_config(config)
+    tracker.score = score
+    tracker.build({"frames": (None, None, None, None, 1)})
+    signatures = tf.saved_model.load(
+        ratm_tf.export_saved_model(tracker, tmp_path)
+    ).signatures
+    expected = tracker.predict({"frames": VIDEO}, verbose=0)["scores"]
+    whole = signatures["track"](frames=VIDEO)["scores"]
+    assert whole.shape == (2, 5) and np.ptp(whole) > 0
+    np.testing.assert_allclose(whole, expected, atol=1e-5)
+    states = signatures["start"](frame_size=tf.constant([[20, 24]] * 2))
+    frame = tf.constant(VIDEO[:, 0])
+    stepped = signatures["step"](frame=frame, **states)["scores"]
+    np.testing.assert_allclose(stepped, expected[:, 0], atol=1e-5)
+
+
 def test_streams_of_different_sizes_start_together(tmp_path):
     folder = ratm_tf.export_saved_model(tracker_of_kind("given"), tmp_path)
     start = tf.saved_model.load(folder).signatures["start"]
