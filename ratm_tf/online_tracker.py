@@ -15,7 +15,7 @@ class OnlineTracker:
     """Runs a `ratm_tf.Tracker` frame by frame, with the habits of `cv2.Tracker`.
 
     It gives what the tracker gives on the whole video: the box for a frame is predicted
-    from the frames before it.
+    from the frames before it. Several targets in one video are tracked in one step.
 
     Args:
         tracker: a built `ratm_tf.Tracker`.
@@ -24,8 +24,9 @@ class OnlineTracker:
 
     Attributes:
         box: the box in the last frame, float32 `[4]`, `(x1, y1, x2, y2)` in the
-            coordinates of the tracker's `boxes` output.
-        score: how sure the tracker is of it, in 0..1, or None if it has no `score`.
+            coordinates of the tracker's `boxes` output; `[K, 4]` of several targets.
+        score: how sure the tracker is of it, in 0..1, or None if it has no `score`;
+            `[K]` of several targets.
 
     Raises:
         ValueError: if the tracker is not built, or `threshold` is not in 0..1.
@@ -36,6 +37,12 @@ class OnlineTracker:
     >>> online.init(video[0])
     >>> for frame in video[1:]:
     ...     ok, (x, y, w, h) = online.update(frame)
+
+    >>> online = ratm_tf.OnlineTracker(ratm_tf.load_pretrained("people"))
+    >>> online.init(video[0], [(10, 20, 12, 30), (60, 20, 12, 30)])
+    >>> oks, boxes = online.update(video[1])
+    >>> len(oks), len(boxes)
+    (2, 2)
     """
 
     def __init__(self, tracker, threshold=0.5):
@@ -51,7 +58,8 @@ class OnlineTracker:
         self._threshold = threshold
         # Handing them to and fro takes longer than a small tracker's step.
         self._states = [
-            tf.Variable(tf.zeros([1, spec.shape[-1]])) for spec in tracker.state_spec
+            tf.Variable(tf.zeros([1, spec.shape[-1]]), shape=spec.shape)
+            for spec in tracker.state_spec
         ]
         # One graph for frames of all sizes. To find it, and then what it is called
         # with, takes longer than a small step.
@@ -64,15 +72,17 @@ class OnlineTracker:
             for dtype in (tf.uint8, tf.float32)
         }
         self._shape = None
+        self._several = False
         self.box = self.score = None
 
     @tf.function
     def _step(self, frame):
         outputs, states = self._tracker.step(frame[tf.newaxis], self._states)
         self._assign(states)
+        if "scores" not in outputs:
+            return outputs["boxes"]
         # In one tensor: each more takes time to hand over.
-        scores = outputs.get("scores", tf.zeros([1, 0]))
-        return tf.concat([outputs["boxes"][0], tf.reshape(scores, [-1])], axis=0)
+        return tf.concat([outputs["boxes"], outputs["scores"][:, tf.newaxis]], axis=-1)
 
     def _assign(self, states):
         for variable, state in zip(self._states, states, strict=True):
@@ -86,21 +96,25 @@ class OnlineTracker:
                 in 0..1. Colours are in OpenCV's order, BGR or BGRA: a tracker of grey
                 frames gets them as `ratm_tf.colour` has it, one of colour frames RGB.
             box: `(x, y, w, h)` of the target in pixels, as OpenCV has it, for trackers
-                that start on a given target.
+                that start on a given target; or a list of them, of several targets.
 
         Raises:
-            ValueError: if the frame's shape, dtype or values do not fit; the box is
-                not four finite numbers with w, h > 0, or is off the frame; or it is
-                missing or not expected.
+            ValueError: if the frame's shape, dtype or values do not fit; a box is not
+                four finite numbers with w, h > 0, or is off the frame; or it is missing
+                or not expected.
         """
         prepared = self._prepared(frame)
         if prepared is None:
             raise ValueError("Expected a finite `frame`. Received NaN or infinity.")
         size = prepared.shape[:2]
-        if box is not None:
-            box = _checked_box(box, size)[np.newaxis]
-        self._assign(self._tracker.initial_state(1, size, box))
-        self._shape = np.shape(frame)
+        boxes = box if box is None else np.asarray(box, np.float32)
+        several = boxes is not None and boxes.ndim == 2 and len(boxes) > 0
+        if boxes is not None:
+            each = boxes if several else [boxes]
+            boxes = np.stack([_checked_box(one, size) for one in each])
+        count = 1 if boxes is None else len(boxes)
+        self._assign(self._tracker.initial_state(count, size, boxes))
+        self._shape, self._several = np.shape(frame), several
         self._advance(prepared)
 
     def update(self, frame):
@@ -113,6 +127,7 @@ class OnlineTracker:
             `(ok, box)`: whether the frame is finite, the box overlaps it, and the score
             reaches the threshold; and the box as integers `(x, y, w, h)`, as OpenCV has
             it. A frame that is not finite is passed over: the box stays where it was.
+            Of several targets, a list of each.
 
         Raises:
             RuntimeError: if `init` was not called.
@@ -129,18 +144,32 @@ class OnlineTracker:
         prepared = self._prepared(frame)
         if prepared is not None:
             self._advance(prepared)
-        if not np.isfinite(self.box).all():
+        if not self._several:
+            return self._told(self.box, self.score, prepared is not None)
+        scores = [None] * len(self.box) if self.score is None else self.score
+        told = [
+            self._told(box, score, prepared is not None)
+            for box, score in zip(self.box, scores, strict=True)
+        ]
+        return [ok for ok, _ in told], [xywh for _, xywh in told]
+
+    def _told(self, box, score, seen):
+        """Of a target, whether it is there and where, as OpenCV has it."""
+        if not np.isfinite(box).all():
             return False, (0, 0, 0, 0)
-        xywh = xywh_from_xyxy(self.box)
-        sure = self.score is None or self.score >= self._threshold
-        ok = prepared is not None and sure and _overlaps(xywh, self._shape[:2])
+        xywh = xywh_from_xyxy(box)
+        sure = score is None or score >= self._threshold
+        ok = bool(seen and sure and _overlaps(xywh, self._shape[:2]))
         return ok, tuple(round(number) for number in xywh.tolist())
 
     def _advance(self, frame):
         found = self._steps[frame.dtype](frame).numpy()
-        self.box = found[:4]
-        if found.size > 4:
-            self.score = float(found[4])
+        if self._several:
+            self.box = found[:, :4]
+            self.score = found[:, 4] if found.shape[1] > 4 else None
+        else:
+            self.box = found[0, :4]
+            self.score = float(found[0, 4]) if found.shape[1] > 4 else None
 
     def _prepared(self, frame):
         """Returns the frame as the tracker takes it, or None if it is not finite."""

@@ -299,7 +299,8 @@ class Tracker(keras.Model):
         """Tracks into one more frame: what `call` does at each of them.
 
         Args:
-            frame: `[B, H, W, C]`, uint8 in 0..255 or floating in 0..1.
+            frame: `[B, H, W, C]`, uint8 in 0..255 or floating in 0..1; or
+                `[1, H, W, C]`, in which all `B` targets are.
             states: list of float32 tensors, from `initial_state` or the step before.
 
         Returns:

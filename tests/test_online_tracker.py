@@ -201,7 +201,7 @@ def test_not_ok_off_the_frame(tracker):
     online.init(VIDEO[0], **start(tracker)[0])
     for x, ok in ((-200.0, False), (10.0, True), (np.nan, False)):
         box = np.float32([x, 5, x + 6, 12])
-        online._steps = {tf.uint8: lambda frame, box=box: tf.constant(box)}
+        online._steps = {tf.uint8: lambda frame, box=box: tf.constant(box[None])}
         assert online.update(VIDEO[1])[0] is ok
 
 
@@ -251,3 +251,46 @@ def test_says_when_it_is_not_sure():
     for threshold in (-0.1, 1.1):
         with pytest.raises(ValueError, match="`threshold` to be in 0..1"):
             ratm_tf.OnlineTracker(tracker, threshold)
+
+
+@pytest.mark.parametrize("scales", [(1.0,), (1.0, 3.0)])
+def test_several_targets_are_as_many_trackers(scales):
+    keras.utils.set_random_seed(0)
+    cell = ratm_tf.RATMCell(
+        recurrent_cell=keras.layers.GRUCell(8),
+        glimpse_size=(8, 8),
+        initial_window="given",
+        scales=scales,
+    )
+    score = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(1, "sigmoid")])
+    tracker = ratm_tf.Tracker(cell, score=score)
+    tracker.build({"frames": (None, None, None, None, 1)})
+    cell.window.kernel.assign(cell.window.kernel * 50)
+    targets = [(3, 4, 10, 8), (8, 2, 9, 12), (1, 1, 5, 6)]
+    together = ratm_tf.OnlineTracker(tracker)
+    for count in (3, 1, 2):  # One tracker, whatever it followed before.
+        alone = [ratm_tf.OnlineTracker(tracker) for _ in range(count)]
+        together.init(VIDEO[0], targets[:count])
+        for one, box in zip(alone, targets, strict=False):
+            one.init(VIDEO[0], box)
+        for frame in VIDEO[1:]:
+            oks, boxes = together.update(frame)
+            told = [one.update(frame) for one in alone]
+            assert oks == [ok for ok, _ in told]
+            assert boxes == [box for _, box in told]
+        assert together.box.shape == (count, 4)
+        np.testing.assert_allclose(together.box, [one.box for one in alone], atol=1e-3)
+        np.testing.assert_allclose(
+            together.score, [one.score for one in alone], atol=1e-4
+        )
+    assert np.ptp(together.box[:, 0]) > 0.5
+    together.init(VIDEO[0], targets[0])
+    assert together.box.shape == (4,) and together.update(VIDEO[1])[1]
+
+
+def test_each_of_several_boxes_is_checked():
+    tracker = ratm_tf.load_pretrained("people")
+    online = ratm_tf.OnlineTracker(tracker)
+    for boxes in ([(3, 4, 10, 8), (3, 4, 0, 8)], [(3, 4, 10)], [], [[(3, 4, 10, 8)]]):
+        with pytest.raises(ValueError, match="Expected `box` to be finite"):
+            online.init(VIDEO[0], boxes)

@@ -89,7 +89,8 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
 
     Call arguments:
         frame: `[B, H, W, C]`, uint8 in 0..255 (read without a float copy and scaled to
-            0..1 in the glimpse) or floating in 0..1.
+            0..1 in the glimpse) or floating in 0..1; or `[1, H, W, C]`, one frame that
+            all `B` sequences look at, each through its own window.
         states: list of float32 tensors, the recurrent cell's states followed by the raw
             window `[B, 6]` for this frame, its bias `b` `[B, 6]` and, with
             `sees_window`, by how much its centre and stride moved `[B, 4]`. Where
@@ -294,13 +295,19 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
 
     def _seen(self, frame, activations):
         """The glimpse, its window, and the glimpses `[B*K, N, M, C]` at all scales."""
-        if len(self.scales) == 1:
+        shared = frame.shape[0] == 1 and activations.shape[0] != 1
+        if len(self.scales) == 1 and not shared:
             glimpse, window = self.glimpse(frame, activations)
             glimpse = self.scaled(glimpse, frame.dtype)
             return glimpse, window, glimpse
         views = [[1.0, 1.0, *[scale] * 4] for scale in self.scales]
-        glimpses, windows = self.glimpse(frame, activations[:, tf.newaxis] * views)
+        seen = activations[:, tf.newaxis] * views
+        if shared:
+            seen = tf.reshape(seen, [1, -1, 6])
+        glimpses, windows = self.glimpse(frame, seen)
         glimpses = self.scaled(glimpses, frame.dtype)
+        glimpses = tf.reshape(glimpses, [-1, len(views), *self.glimpse_shape])
+        windows = tf.reshape(windows, [-1, len(views), 6])
         of_each = tf.reshape(glimpses, [-1, *self.glimpse_shape])
         return glimpses[:, 0], windows[:, 0], of_each
 
