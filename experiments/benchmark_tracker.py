@@ -4,9 +4,10 @@ Two models of the paper, a training step each (forward, backward, SGD update): b
 balls (16 sequences of 32 frames of 20x20, IRNN of 64 units, 5x5 glimpses, pixels in the
 objective) and MNIST (32 sequences of 10 frames of 100x100, IRNN of 100 units, 28x28
 glimpses, box centres and the digit classifier in the objective). Then frames per second
-of `OnlineTracker` with the shipped tracker. Each is measured in a process of its own,
-where no other framework's threads or memory disturb it; prints medians of repeats taken
-in turn.
+of `OnlineTracker` with the shipped tracker, and several targets in frames of 720x1280,
+by one `OnlineTracker` or one for each. Each is measured in a process of its own, where
+no other framework's threads or memory disturb it; prints medians of repeats taken in
+turn.
 
 python experiments/benchmark_tracker.py
 """
@@ -185,6 +186,28 @@ def streamed_frames():
     return stream
 
 
+def streamed_targets(count, together):
+    """Ten large frames, in each of which several people are followed."""
+    import ratm_tf
+
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, [STEPS, 720, 1280, 1], np.uint8)
+    corners = rng.uniform(0, [1200, 600], [count, 2])
+    boxes = np.concatenate([corners, np.full([count, 2], (40, 90))], axis=1)
+    tracker = ratm_tf.load_pretrained("people")
+    followers = []
+    for given in [boxes] if together else boxes:
+        followers.append(ratm_tf.OnlineTracker(tracker))
+        followers[-1].init(frames[0], given)
+
+    def stream():
+        for frame in frames:
+            for follower in followers:
+                follower.update(frame)
+
+    return stream
+
+
 def worker(connection, maker):
     """Makes a call, then times it as often as it is asked to."""
     call = maker()
@@ -220,6 +243,17 @@ def main(_):
     frames = Mnist.batch * Mnist.frames
     seconds = measure({"stream": streamed_frames})["stream"]
     report = {"streamed frames per second": round(frames / seconds)}
+    seconds = measure(
+        {
+            f"{count} by {'one' if together else 'one each'}": functools.partial(
+                streamed_targets, count, together
+            )
+            for count, together in ((1, True), (4, True), (4, False), (16, True))
+        }
+    )
+    report["targets, milliseconds a frame"] = {
+        name: round(1e3 * value / STEPS, 2) for name, value in seconds.items()
+    }
     for model in (Balls, Mnist):
         makers = {
             "fused": functools.partial(keras_steps, model, "auto"),
