@@ -1,20 +1,6 @@
-import cv2
-import numpy as np
 import pytest
 
-
-def write_video(path, count=6, size=(40, 60), code="MJPG"):
-    """Writes frames whose left half is dark; frame `n` is brighter by 20 `n`."""
-    height, width = size
-    fourcc = cv2.VideoWriter.fourcc(*code)
-    writer = cv2.VideoWriter(str(path), fourcc, 10, (width, height))
-    assert writer.isOpened()
-    for number in range(count):
-        frame = np.full([height, width, 3], 100 + 20 * number, np.uint8)
-        frame[:, : width // 2] = 20 * number
-        writer.write(frame)
-    writer.release()
-    return path
+from tests.datasets.annotated.clips import write_video
 
 
 @pytest.fixture

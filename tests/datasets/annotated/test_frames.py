@@ -6,7 +6,7 @@ import pytest
 
 from ratm_tf.datasets.annotated.folder import Video
 from ratm_tf.datasets.annotated.frames import fitted, read_frames
-from tests.datasets.annotated.conftest import write_video
+from tests.datasets.annotated.clips import write_video
 
 
 def read(path, *pictures, **options):

@@ -3,7 +3,7 @@ import pytest
 
 import ratm_tf
 from ratm_tf.datasets.annotated.videos import split_of
-from tests.datasets.annotated.conftest import write_video
+from tests.datasets.annotated.clips import write_folder
 
 
 def test_a_sequence_is_from_the_first_box_to_the_last(clip):
@@ -48,13 +48,7 @@ def test_targets_of_a_video_are_sequences(clip):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Five videos of two sizes."""
-    for number in range(5):
-        size = (40, 60) if number < 4 else (30, 40)
-        write_video(tmp_path / f"{number}.avi", count=6, size=size)
-        rows = "".join(f"{frame},{frame},8,6,4\n" for frame in range(number, 6))
-        (tmp_path / f"{number}.csv").write_text(f"frame,x,y,w,h\n{rows}")
-    return tmp_path
+    return write_folder(tmp_path)
 
 
 def test_random_parts_go_on_where_they_ended(folder):
