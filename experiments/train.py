@@ -28,7 +28,7 @@ _INITIAL_MODEL = flags.DEFINE_string(
     "initial_model",
     "pretrained:people",
     "A tracker of the same parts to start from, a .keras file or pretrained:NAME; "
-    "'none' starts from scratch.",
+    "'none' starts from scratch, as another cell, glimpse or window update needs.",
 )
 _FRAME_SIZE = flags.DEFINE_list(
     "frame_size",
@@ -76,8 +76,8 @@ def main(_):
         training.PRESET.value,
         first_frame=_FIRST_FRAME.value,
         initial_model=None if initial_model == "none" else initial_model,
-        frame_size=tuple(map(int, _FRAME_SIZE.value)),
-        glimpse_size=tuple(map(int, _GLIMPSE_SIZE.value)),
+        frame_size=size(_FRAME_SIZE),
+        glimpse_size=size(_GLIMPSE_SIZE),
         recurrent_cell=_CELL.value,
         units=_UNITS.value,
         window_update=_WINDOW_UPDATE.value,
@@ -94,6 +94,15 @@ def main(_):
     names = ", ".join(example["video"].decode() for example in shown)
     print(f"Are the boxes where they belong? {picture} shows {names}", flush=True)
     training.train(recipe, model_dir)
+
+
+def size(flag):
+    """The rows and columns of a flag."""
+    if len(flag.value) != 2 or not all(number.isdecimal() for number in flag.value):
+        raise ValueError(
+            f"Expected --{flag.name}=ROWS,COLUMNS. Received: {','.join(flag.value)}"
+        )
+    return tuple(map(int, flag.value))
 
 
 if __name__ == "__main__":

@@ -196,7 +196,8 @@ def _examples(targets, frame_size, channels):
             if last >= len(frames):
                 raise ValueError(
                     f"{rows[-1].place}: Expected frames of {video.path}, which has "
-                    f"{len(frames)}. Received: frame {last} from 0"
+                    f"{len(frames)}; `first_frame` says whether tables count from 0. "
+                    f"Received: frame {last} from 0"
                 )
             there = [row.frame - first for row in rows]
             boxes = np.zeros([last + 1 - first, 4], np.float32)

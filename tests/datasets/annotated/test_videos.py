@@ -113,6 +113,6 @@ def test_faults_are_named(clip):
     with pytest.raises(ValueError, match="`start` to be less than the 1 sequences"):
         ratm_tf.datasets.videos(clip.parent, start=1)
     (clip.parent / "clip.csv").write_text("frame,x,y,w,h\n1,1,2,3,4\n6,1,2,3,4\n")
-    message = "clip.csv:3: .*clip.avi, which has 6. Received: frame 6 from 0"
+    message = "clip.csv:3: .*clip.avi, which has 6;.*Received: frame 6 from 0"
     with pytest.raises(ValueError, match=message):
         ratm_tf.datasets.videos(clip.parent)
