@@ -168,6 +168,34 @@ def tracked_film_strip(tracker, example, every=3):
     return film_strip(*(values[:, ::every] for values in shown))
 
 
+def true_boxes_strip(examples, columns=6):
+    """Lays out sequences with their true boxes, a row each, time running to the right.
+
+    To see, before anything is trained, whether boxes are where they belong.
+
+    Args:
+        examples: non-empty list of dicts, sequences of `ratm_tf.datasets` with frames
+            of one size.
+        columns: how many frames of each; they are spread over those with a box.
+
+    Returns:
+        uint8 array of shape [height, width, 3], RGB.
+
+    Example:
+    >>> balls = ratm_tf.datasets.bouncing_balls_sequences("test", num_frames=10)
+    >>> examples = list(balls.take(2).as_numpy_iterator())
+    >>> ratm_tf.visualize.true_boxes_strip(examples).shape
+    (404, 1220, 3)
+    """
+    rows = []
+    for example in examples:
+        frames, boxes = example["frames"], example["boxes"]
+        shown = np.flatnonzero(example.get("mask", np.ones(len(frames), bool)))
+        shown = shown[np.linspace(0, len(shown) - 1, columns).round().astype(int)]
+        rows.append(_with_gap(_row(draw_boxes(frames[shown], boxes[shown], GREEN))))
+    return np.concatenate(rows)[:-_GAP, :-_GAP]
+
+
 def save_image(path, image):
     """Writes an image file; missing folders are made.
 

@@ -20,6 +20,7 @@ PROJECT_TESTS = {
     "test_conformance",
     "test_install",
     "test_layout",
+    "test_own_videos",
     "test_readme",
 }
 # Modules that the tests of another use throughout, and tables.

@@ -9,6 +9,7 @@ from ratm_tf.visualize import (
     film_strip,
     save_animation,
     save_image,
+    true_boxes_strip,
 )
 
 
@@ -92,6 +93,22 @@ def test_film_strip_layout():
     plain = film_strip(frames, glimpses, boxes, scale=2)
     assert plain.shape == strip.shape
     assert not (plain == GREEN).all(axis=-1).any()
+
+
+def test_true_boxes_are_shown_where_there_are_some():
+    """Three frames of each sequence, from its first box to its last."""
+    numbers = np.arange(9, dtype=np.uint8)[:, None, None, None]
+    frames = np.broadcast_to(numbers, [9, 100, 100, 1])
+    box = np.tile([20, 30, 59, 79], [9, 1])
+    masked = {"boxes": box, "mask": np.isin(np.arange(9), [2, 3, 7])}
+    examples = [{"frames": frames * 20} | masked, {"frames": frames, "boxes": box}]
+    strip = true_boxes_strip(examples, columns=3)
+    assert strip.shape == (2 * 204 - 4, 3 * 204 - 4, 3)
+    for row, levels in enumerate(([40, 60, 140], [0, 4, 8])):
+        for column, level in enumerate(levels):
+            shown = strip[204 * row :, 204 * column :][:200, :200]
+            assert (shown[5, 5] == level).all() and (shown[100, 80] == level).all()
+            np.testing.assert_array_equal(shown[110, 40], GREEN)
 
 
 def test_saved_image_is_read_back(tmp_path):

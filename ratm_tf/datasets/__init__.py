@@ -1,4 +1,4 @@
-"""Data sets as `tf.data` pipelines: those of the paper's experiments, and TB-100.
+"""Data sets as `tf.data` pipelines: the paper's, TB-100, and one's own videos.
 
 Each has a folder of its own; `ratm_tf.datasets.builders` registers them with TFDS.
 """
@@ -17,8 +17,17 @@ _HOMES = {
     "random_parts": "parts",
     "throughput": "rate",
     "tracker_inputs": "examples",
+    "videos": "annotated.videos",
 }
-_FOLDERS = ("bouncing_balls", "kth", "moving_mnist", "otb", "people", "sources")
+_FOLDERS = (
+    "annotated",
+    "bouncing_balls",
+    "kth",
+    "moving_mnist",
+    "otb",
+    "people",
+    "sources",
+)
 
 __all__ = list(_HOMES)
 

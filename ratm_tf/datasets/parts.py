@@ -12,8 +12,8 @@ PER_FRAME = ("frames", "boxes", "mask")
 def random_parts(examples, *, num_frames, num_sequences=None, start=0, seed=0):
     """Draws parts of equal length from sequences of any length.
 
-    Part `i` of a `seed` is always the same one. Sequences shorter than a part are
-    padded with zeros, which its `mask` tells.
+    Part `i` of a `seed` is always the same one, and begins with a frame that its `mask`
+    counts. Sequences shorter than a part are padded with zeros, which `mask` tells.
 
     Args:
         examples: non-empty list of dicts of arrays, sequences as `ratm_tf.datasets` has
@@ -52,8 +52,16 @@ def random_parts(examples, *, num_frames, num_sequences=None, start=0, seed=0):
                 f"Expected `examples[{number}]` to have a frame that is not padding. "
                 f"Received: {len(mask)} frames"
             )
-    # Padding of the sequences themselves is no place to start.
-    ends = np.array([np.flatnonzero(mask)[-1] + 1 for mask in masks])
+    # Where there is no box is no place to start or to end.
+    shown = [np.flatnonzero(mask) for mask in masks]
+    ends = np.array([frames[-1] + 1 for frames in shown])
+    starts = []
+    for frames, end in zip(shown, ends, strict=True):
+        early = frames[frames <= end - num_frames]
+        starts.append(early if early.size else frames[:1])
+    starts = tf.RaggedTensor.from_row_lengths(
+        np.concatenate(starts), [len(places) for places in starts]
+    )
     offsets = tf.constant(np.cumsum(lengths) - lengths)
     ends = tf.constant(ends)
     flat = {
@@ -69,9 +77,10 @@ def random_parts(examples, *, num_frames, num_sequences=None, start=0, seed=0):
     def part(number):
         uniform = tf.random.stateless_uniform([2], key(number), alg="philox")
         index = tf.cast(uniform[0] * count, tf.int64)
-        spare = tf.maximum(ends[index] - num_frames, 0)
-        first = tf.cast(uniform[1] * tf.cast(spare + 1, tf.float32), tf.int64)
-        length = tf.minimum(ends[index], num_frames)
+        places = starts[index]
+        place = uniform[1] * tf.cast(tf.size(places), tf.float32)
+        first = places[tf.cast(place, tf.int64)]
+        length = tf.minimum(ends[index] - first, num_frames)
         drawn = {name: array[index] for name, array in values.items()}
         for name, array in flat.items():
             taken = array[offsets[index] + first :][:length]
@@ -83,3 +92,30 @@ def random_parts(examples, *, num_frames, num_sequences=None, start=0, seed=0):
         return drawn
 
     return indices.map(part, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def whole_sequences(examples):
+    """Gives sequences that are held in memory as they are, once.
+
+    Args:
+        examples: non-empty list of dicts of arrays, as `random_parts` takes them.
+
+    Returns:
+        A `tf.data.Dataset` of them, which knows how many there are.
+
+    Example:
+    >>> from ratm_tf.datasets.parts import whole_sequences
+    >>> videos = [{"frames": np.zeros([t, 20, 30, 1], np.uint8)} for t in (7, 9)]
+    >>> whole_sequences(videos).element_spec["frames"].shape
+    TensorShape([None, 20, 30, 1])
+    """
+    signature = {}
+    for name, value in examples[0].items():
+        shapes = np.array([np.shape(example[name]) for example in examples])
+        common = [sizes[0] if (sizes == sizes[0]).all() else None for sizes in shapes.T]
+        shape = [None, *common[1:]] if name in PER_FRAME else common
+        signature[name] = tf.TensorSpec(shape, tf.as_dtype(np.asarray(value).dtype))
+    dataset = tf.data.Dataset.from_generator(
+        lambda: iter(examples), output_signature=signature
+    )
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(examples)))

@@ -5,10 +5,12 @@
 | `bouncing_balls` | 6.1 | `BouncingBallsRecipe` |
 | `moving_mnist` | 6.2 | `MovingMNISTRecipe` |
 | `people` | 6.3 | `PeopleRecipe` |
+| `videos` | | `VideosRecipe`, of one's own videos |
 
-Each has the presets `"paper"`, whose `sources` say where every field is from, and
-`"fast"`. `recipe.build()` makes an `Experiment`; `ratm_tf.training.run_recipe` trains
-and measures it; `dataclasses.replace` changes a field.
+Each has the preset `"fast"`, and those of the paper have `"paper"`, whose `sources` say
+where every field is from. `recipe.build()` makes an `Experiment`;
+`ratm_tf.training.run_recipe` trains and measures it; `dataclasses.replace` changes a
+field.
 """
 
 from ratm_tf.recipes.bouncing_balls_recipe import BouncingBallsRecipe, bouncing_balls
@@ -16,6 +18,7 @@ from ratm_tf.recipes.experiment import Experiment
 from ratm_tf.recipes.moving_mnist_recipe import MovingMNISTRecipe, moving_mnist
 from ratm_tf.recipes.people_recipe import PeopleRecipe, people
 from ratm_tf.recipes.recipe import Recipe
+from ratm_tf.recipes.videos_recipe import VideosRecipe, videos
 
 __all__ = [
     "BouncingBallsRecipe",
@@ -23,7 +26,9 @@ __all__ = [
     "MovingMNISTRecipe",
     "PeopleRecipe",
     "Recipe",
+    "VideosRecipe",
     "bouncing_balls",
     "moving_mnist",
     "people",
+    "videos",
 ]

@@ -18,7 +18,14 @@ from ratm_tf.features import convolutional_features, hidden_features
 from ratm_tf.objectives import WeightPenalty
 from ratm_tf.pretrained import load_pretrained
 from ratm_tf.recipes.experiment import Experiment
-from ratm_tf.recipes.recipe import From, Recipe, from_table, named, start_from
+from ratm_tf.recipes.recipe import (
+    From,
+    Recipe,
+    from_table,
+    named,
+    small_cnn,
+    start_from,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,14 +107,7 @@ class PeopleRecipe(Recipe):
         if self.weight_penalty:
             options["kernel_regularizer"] = WeightPenalty(self.weight_penalty)
         if self.features == "small_cnn":
-            options["features"] = keras.Sequential(
-                [
-                    keras.Input([28, 28, 1]),
-                    keras.layers.Conv2D(16, 5, 2, padding="same", activation="relu"),
-                    keras.layers.Conv2D(32, 3, 2, padding="same", activation="relu"),
-                ],
-                name="features",
-            )
+            options["features"] = small_cnn(self.glimpse_size)
         else:
             cnn = load_pretrained("human_cnn")
             scale = self.feature_scale

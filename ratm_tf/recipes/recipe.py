@@ -3,6 +3,7 @@
 import abc
 import collections.abc
 import dataclasses
+import functools
 import math
 import re
 from typing import Any
@@ -267,6 +268,24 @@ class Recipe(abc.ABC):
         return _LOSSES[name](**options)
 
 
+def small_cnn(glimpse_size):
+    """Features of grey glimpses that learn from the start, with the tracker.
+
+    Args:
+        glimpse_size: `(N, M)`, rows and columns.
+
+    Returns:
+        A `keras.Model` of glimpses `[B, N, M, 1]`.
+    """
+    convolution = functools.partial(
+        keras.layers.Conv2D, strides=2, padding="same", activation="relu"
+    )
+    return keras.Sequential(
+        [keras.Input([*glimpse_size, 1]), convolution(16, 5), convolution(32, 3)],
+        name="features",
+    )
+
+
 def start_from(tracker, model):
     """Gives a tracker the weights of another one of the same parts.
 
@@ -275,7 +294,8 @@ def start_from(tracker, model):
         model: the other one, a `.keras` file or `pretrained:NAME`.
 
     Raises:
-        ValueError: if it has other weights, or there is none of that name.
+        ValueError: if it has other weights, or its windows move in another way, or
+            there is none of that name.
     """
     loaded = pretrained.load(model)
     shapes = [tuple(weight.shape) for weight in tracker.weights]
@@ -284,6 +304,12 @@ def start_from(tracker, model):
         raise ValueError(
             f"Expected `initial_model` to have weights of the shapes {shapes}. "
             f"Received: {model}, of {found}"
+        )
+    update = loaded.cell.window_update
+    if update != tracker.cell.window_update:
+        raise ValueError(
+            "Expected `initial_model` to have the window update "
+            f"{tracker.cell.window_update!r}. Received: {model}, with {update!r}"
         )
     tracker.set_weights(loaded.get_weights())
 

@@ -7,10 +7,13 @@ import statistics
 
 import keras
 
+from ratm_tf.datasets.parts import PER_FRAME
 from ratm_tf.training.evaluate import evaluate
 from ratm_tf.training.provenance import provenance
 from ratm_tf.training.run_folder import write_json
 from ratm_tf.training.train import train
+
+_SHOWN_FRAMES = 60
 
 
 def run_recipe(recipe, *, model_dir, seed=0, implementation="auto"):
@@ -60,7 +63,7 @@ def run_recipe(recipe, *, model_dir, seed=0, implementation="auto"):
         steps_per_epoch=recipe.steps_per_epoch,
         validation_data=experiment.validation,
         patience=recipe.patience,
-        shown={name: values[:4] for name, values in next(iter(test)).items()},
+        shown=_beginnings(next(iter(test))),
     )
     print(f"Testing on {len(test):,} batches")
     metrics = {
@@ -74,6 +77,14 @@ def run_recipe(recipe, *, model_dir, seed=0, implementation="auto"):
     }
     write_json(pathlib.Path(model_dir) / "metrics.json", metrics)
     return metrics
+
+
+def _beginnings(batch):
+    """What is drawn of a batch: as much as can be seen."""
+    return {
+        name: values[:4, :_SHOWN_FRAMES] if name in PER_FRAME else values[:4]
+        for name, values in batch.items()
+    }
 
 
 def run_all_subjects(recipe, *, model_dir, **options):

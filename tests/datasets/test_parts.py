@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ratm_tf.datasets.parts import random_parts
+from ratm_tf.datasets.parts import random_parts, whole_sequences
 
 
 def video(length, name, shown):
@@ -67,3 +67,24 @@ def test_bad_arguments(argument, value, message):
     options = {"examples": VIDEOS, "num_frames": 2, argument: value}
     with pytest.raises(ValueError, match=message):
         random_parts(**options)
+
+
+def test_a_part_begins_where_there_is_a_box():
+    gaps = video(9, 1, 9) | {"mask": np.isin(np.arange(9), [1, 4, 7])}
+    starts = {
+        (int(part["initial_box"][0]), tuple(part["mask"].numpy().tolist()))
+        for part in random_parts([gaps], num_frames=4, num_sequences=50)
+    }
+    assert starts == {
+        (1, (True, False, False, True)),
+        (4, (True, False, False, True)),
+    }
+
+
+def test_sequences_of_several_sizes():
+    small = video(3, 1, 3) | {"frames": np.zeros([3, 4, 3, 1], np.uint8)}
+    dataset = whole_sequences([small, video(2, 2, 2)])
+    assert len(dataset) == 2
+    assert dataset.element_spec["frames"].shape.as_list() == [None, None, 3, 1]
+    shapes = [tuple(example["frames"].shape) for example in dataset]
+    assert shapes == [(3, 4, 3, 1), (2, 2, 3, 1)]

@@ -32,6 +32,7 @@ FAST = [
     recipes.moving_mnist(),
     recipes.moving_mnist(2),
     recipes.people(),
+    recipes.videos("videos"),
 ]
 
 

@@ -7,7 +7,7 @@ from ratm_tf.datasets.arguments import integer, one_of
 from ratm_tf.datasets.kth import MOVING
 from ratm_tf.datasets.kth.annotations import ACTIONS, SUBJECTS
 from ratm_tf.datasets.kth.videos import read_sequences, subjects_at_hand
-from ratm_tf.datasets.parts import PER_FRAME, random_parts
+from ratm_tf.datasets.parts import random_parts, whole_sequences
 
 
 def kth_sequences(
@@ -103,7 +103,7 @@ def kth_sequences(
                 f"Expected `start` to be less than the {len(examples)} sequences of "
                 f"the {split} split. Received: {start}"
             )
-        dataset = _whole(examples[start:][:num_sequences])
+        dataset = whole_sequences(examples[start:][:num_sequences])
     if batch_size is not None:
         dataset = dataset.padded_batch(batch_size)
     return dataset.prefetch(tf.data.AUTOTUNE)
@@ -120,18 +120,6 @@ def _example(row, frames):
         "scenario": np.int64(row.scenario),
         "sequence": np.int64(row.sequence),
     }
-
-
-def _whole(examples):
-    signature = {
-        name: tf.TensorSpec([None] * (name in PER_FRAME) + list(shape), value.dtype)
-        for name, value in examples[0].items()
-        for shape in [value.shape[name in PER_FRAME :]]
-    }
-    dataset = tf.data.Dataset.from_generator(
-        lambda: iter(examples), output_signature=signature
-    )
-    return dataset.apply(tf.data.experimental.assert_cardinality(len(examples)))
 
 
 def subjects_of(split, test_subject, seed=0, subjects=SUBJECTS):

@@ -33,5 +33,24 @@ def read_picture(path, channels=1):
     picture = cv2.imread(str(path), _FLAGS)
     if picture is None:
         raise ValueError(f"Expected {path} to be a picture that OpenCV reads.")
+    return from_opencv(picture, channels)
+
+
+def from_opencv(picture, channels=1):
+    """Turns a picture of OpenCV's into grey or RGB.
+
+    Args:
+        picture: uint8 of shape [H, W, 3], BGR.
+        channels: as in `read_picture`.
+
+    Returns:
+        uint8 of shape [H, W, channels].
+
+    Example:
+    >>> from ratm_tf.datasets.sources.pictures import from_opencv
+    >>> red = np.uint8([[[0, 0, 255]]])
+    >>> from_opencv(red), from_opencv(red, channels=3)
+    (array([[[76]]], dtype=uint8), array([[[255, 0, 0]]], dtype=uint8))
+    """
     converted = cv2.cvtColor(picture, _CODES[channels])
     return converted.reshape([*converted.shape[:2], channels])

@@ -1,0 +1,37 @@
+"""The guide to one's own videos runs as it stands, from making them to serving."""
+
+import importlib.util
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+import cv2
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+GUIDE = ROOT / "docs" / "own_videos.md"
+
+
+@pytest.mark.slow
+def test_the_guide(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    blocks = re.findall(r"```(python|bash)\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    assert {language for language, _ in blocks} == {"python", "bash"}
+    names = {}
+    for language, block in blocks:
+        if language == "bash":
+            command = block.replace(".venv/bin/python", sys.executable)
+            subprocess.run(["bash", "-euo", "pipefail", "-c", command], check=True)
+        elif "import optuna" not in block:
+            exec(block, names)
+        elif importlib.util.find_spec("optuna"):
+            exec(block.replace("n_trials=20", "n_trials=1"), names)
+
+    assert (tmp_path / "runs" / "discs" / "boxes.png").exists()
+    lines = (tmp_path / "boxes.jsonl").read_text().splitlines()
+    assert len(lines) == len(names["tracked"]) == 60
+    assert json.loads(lines[-1])["box"] == pytest.approx(names["tracked"][-1], abs=0.1)
+    assert cv2.VideoCapture("tracked.mp4").get(cv2.CAP_PROP_FRAME_COUNT) == 60
