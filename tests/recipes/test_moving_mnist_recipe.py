@@ -83,7 +83,7 @@ def test_builds_what_the_fields_say(digits):
     assert next(iter(experiment.test))["frames"].shape == (8, 30, 100, 100, 1)
 
 
-def test_the_best_of_two_sees_around_its_window():
+def test_the_best_sees_around_its_window():
     recipe = recipes.moving_mnist(2, "best", mnist_path=str(SAMPLE_PATH))
     tracker = recipe.build(implementation="tf").tracker
     cell = tracker.cell
