@@ -1,9 +1,11 @@
 """TensorFlow Serving's REST API."""
 
 import asyncio
+import html
 import json
 import logging
 import math
+import pathlib
 import re
 import threading
 import urllib.parse
@@ -13,8 +15,9 @@ from google.protobuf import json_format
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
@@ -27,6 +30,7 @@ _PATH = re.compile(
     r"/v1/models/([^/:]+)(?:/versions/(\d{1,18})|/labels/([^/:]+))?"
     r"(/metadata|:predict|:classify|:regress)?"
 )
+_PAGE = pathlib.Path(__file__).with_name("page")
 MOST_VALUES = 2**20
 """Values in the JSON of a request, and of an answer: to read and write them keeps
 Python from all else."""
@@ -60,6 +64,7 @@ def rest_app(model, pool, memory):
     | `GET /v1/models/NAME[/versions/N]/metadata` | its signatures |
     | `POST /v1/models/NAME[/versions/N]:predict` | runs a signature |
     | `GET /health` | 200 if a version is in use, otherwise 503 |
+    | `GET /` | a page that tracks a clip, a video or a camera through these calls |
 
     Errors are `{"error": message}` with TensorFlow Serving's status codes.
 
@@ -93,6 +98,10 @@ def rest_app(model, pool, memory):
             return _json({"status": "available"})
         return _error("No version of the model is in use.", 503)
 
+    async def page(request):
+        text = (_PAGE / "index.html").read_text()
+        return HTMLResponse(text.replace("{model}", html.escape(model.name)))
+
     async def failed(request, error):
         if error.status_code == 405:  # As TensorFlow Serving answers.
             return _error(f"Malformed request: {request.method} {_path(request)}", 400)
@@ -106,6 +115,8 @@ def rest_app(model, pool, memory):
 
     return Starlette(
         routes=[
+            Route("/", page),
+            Mount("/page", StaticFiles(directory=_PAGE)),
             Route("/health", health),
             Route("/v1/{path:path}", answer, methods=["GET", "POST"]),
         ],
