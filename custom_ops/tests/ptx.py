@@ -50,12 +50,12 @@ class Memory:
     def index(self, addresses, size):
         """Where numbers of so many bytes lie, all of them in arrays and aligned."""
         at = addresses - self.base
-        if not (
-            np.all((at >= 0) & (at <= self.bytes.size - size) & (at % size == 0))
-            and self.owned[at].all()
-            and self.owned[at + size - 1].all()
-        ):
-            raise IndexError(f"{size} bytes at {addresses} are not of an array")
+        ours = (at >= 0) & (at <= self.bytes.size - size) & (at % size == 0)
+        ours[ours] &= self.owned[at[ours]] & self.owned[at[ours] + size - 1]
+        if not ours.all():
+            raise IndexError(
+                f"{size} bytes at {addresses[~ours][0]:#x} are not aligned in an array"
+            )
         return at
 
 
@@ -169,7 +169,9 @@ class _Program:
     def address(self, operand):
         """The register and the distance that an address is the sum of."""
         base, _, distance = operand.strip("[]").partition("+")
-        return self.registers.get(base, np.zeros(self.threads, np.int64)), int(distance or 0)
+        return self.registers.get(base, np.zeros(self.threads, np.int64)), int(
+            distance or 0
+        )
 
     def _declare(self, kind, names):
         dtype = np.dtype(KINDS[kind])
@@ -224,9 +226,11 @@ def _constant(operand, dtype):
     if not re.match(r"-?\d", operand):
         return np.array(0, dtype)  # The start of shared memory, or of the parameter.
     bits = 8 * dtype.itemsize
-    if dtype == bool:
+    if dtype.kind == "b":
         return np.array(int(operand) != 0)
-    return np.array(int(operand, 0) & ((1 << bits) - 1), f"u{dtype.itemsize}").view(dtype)
+    return np.array(int(operand, 0) & ((1 << bits) - 1), f"u{dtype.itemsize}").view(
+        dtype
+    )
 
 
 def _elements(operand):
@@ -287,7 +291,9 @@ def _load(program, modifiers, target, address):
 
     def run(mask):
         lanes = slice(None) if mask is True else np.flatnonzero(mask)
-        at = memory.index(base[lanes].astype(np.int64) + distance, numbers.itemsize * len(outs))
+        at = memory.index(
+            base[lanes].astype(np.int64) + distance, numbers.itemsize * len(outs)
+        )
         for i, out in enumerate(outs):
             out[lanes] = numbers[at // numbers.itemsize + i]
 
@@ -303,7 +309,9 @@ def _store(program, modifiers, address, source):
 
     def run(mask):
         lanes = slice(None) if mask is True else np.flatnonzero(mask)
-        at = memory.index(base[lanes].astype(np.int64) + distance, numbers.itemsize * len(inputs))
+        at = memory.index(
+            base[lanes].astype(np.int64) + distance, numbers.itemsize * len(inputs)
+        )
         for i, each in enumerate(inputs):
             numbers[at // numbers.itemsize + i] = each[lanes]
 
@@ -320,7 +328,9 @@ def _multiply(program, modifiers, target, a, b, c="0"):
     x, y = program.read(a, kind), program.read(b, kind)
     z, out = program.read(c, full), program.write(target, full)
     if half != "hi":
-        return lambda mask: _put(out, x.astype(out.dtype) * y.astype(out.dtype) + z, mask)
+        return lambda mask: _put(
+            out, x.astype(out.dtype) * y.astype(out.dtype) + z, mask
+        )
     return lambda mask: _put(
         out, ((x.astype(object) * y.astype(object)) >> bits).astype(out.dtype) + z, mask
     )
@@ -414,7 +424,9 @@ def _convert(program, modifiers, target, source):
             y = rounding(y)
         if to == "bf16":
             bits = y.astype(np.float32).view(np.uint32)
-            y = np.where(np.isnan(y), 0x7FFF, (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16)
+            y = np.where(
+                np.isnan(y), 0x7FFF, (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+            )
         elif y.dtype.kind == "f" and to[0] in "su":
             limits = np.iinfo(KINDS[to])
             inside = (y >= limits.min) & (y <= limits.max)

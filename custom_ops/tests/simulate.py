@@ -5,9 +5,11 @@ H200 would issue, and how long that takes at one a cycle and scheduler: a floor.
 """
 
 import ctypes
+import itertools
 import pathlib
 import re
 import subprocess
+import tempfile
 
 import numpy as np
 
@@ -21,6 +23,11 @@ TYPES = {
     "float16": "__half",
     "float32": "float",
     "float64": "double",
+}
+OPS = {
+    "glimpse": "glimpse",
+    "grad_window": "window gradient",
+    "grad_images": "image gradient",
 }
 CALLBACK = ctypes.CFUNCTYPE(
     None,
@@ -36,7 +43,7 @@ class Ops:
     """
 
     def __init__(self, folder, architecture="90"):
-        nvcc = ["nvcc", "-std=c++17", "-DNDEBUG", f"-I{ROOT}", f"-I{ROOT}"]
+        nvcc = ["nvcc", "-std=c++17", "-DNDEBUG", f"-I{ROOT}"]
         kernels = ROOT / "custom_ops" / "cuda" / "launch.cu"
         target = folder / f"kernels_{architecture}.ptx"
         command = ["-O3", f"-arch=sm_{architecture}", "-ptx", kernels, "-o", target]
@@ -128,3 +135,72 @@ def _not_written(array):
 
 def _name(work):
     return re.search(r"blocks\d+([A-Za-z]+)I", work)[1]
+
+
+# As in experiments/benchmark_cuda.py, a window in the middle of what it draws: the
+# batch, image `[H, W, C]`, glimpse and window.
+CASES = {
+    "B": (1024, (100, 100, 1), (28, 28), (50.2, 47.7, 1.125, 1.125, 2.25, 2.25)),
+    "D": (32, (1080, 1920, 3), (64, 64), (960.3, 540.2, 2.5, 2.5, 5, 5)),
+}
+# An H200: multiprocessors, schedulers of each, cycles and bytes a microsecond.
+INSTRUCTIONS_A_MICROSECOND = 132 * 4 * 1980
+BYTES_A_MICROSECOND = 4.8e6
+
+
+def count(ops, case, op, most_blocks=None):
+    """Returns warp instructions a window, the floor and the bound in microseconds.
+
+    The bound is the time of the bytes that must move. Of kernels with more than
+    `most_blocks` blocks, so many are run and stand for all.
+    """
+    batch, image, size, window = CASES[case]
+    random = np.random.default_rng(0)
+    windows = np.array(window, np.float32).reshape(1, 1, 6)
+    grad = random.random((1, 1, *size, image[2]), np.float32)
+    blocks = []
+
+    def some(units):
+        step = 1 if most_blocks is None else -(-units // most_blocks)
+        blocks.append(step)
+        return range(0, units, step)
+
+    seen = np.prod([_seen(window, axis, image, size) for axis in (0, 1)]) * image[2]
+    if op == "grad_images":
+        moved = np.prod(image) + grad.size
+        _, counts = ops.grad_images((1, *image), windows, grad, some)
+    else:
+        moved = seen + grad.size
+        images = random.random((1, *image), np.float32)
+        arguments = (images, windows, size if op == "glimpse" else grad, some)
+        _, counts = getattr(ops, op)(*arguments)
+    instructions = sum(
+        step * sum(each) for step, each in zip(blocks, counts.values(), strict=True)
+    )
+    floor = batch * instructions / INSTRUCTIONS_A_MICROSECOND
+    return instructions, floor, batch * 4 * moved / BYTES_A_MICROSECOND
+
+
+def _seen(window, axis, image, size):
+    """The pixels that a window inside the image sees on an axis."""
+    center, sigma, stride = window[axis::2]
+    reach = 0.5 * (size[1 - axis] - 1) * stride + 6 * sigma
+    return np.floor(center + reach) - np.ceil(center - reach) + 1
+
+
+def main():
+    """Prints the table."""
+    print("| case | images | op | warp instructions a window | floor, us | bound, us |")
+    print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        ops = Ops(pathlib.Path(folder))
+        for case, op in itertools.product(CASES, OPS):
+            instructions, floor, bound = count(ops, case, op)
+            print(
+                f"| {case} | {CASES[case][0]} | {OPS[op]} | {instructions:,.0f} | "
+                f"{floor:.1f} | {bound:.1f} |"
+            )
+
+
+if __name__ == "__main__":
+    main()
