@@ -19,7 +19,8 @@ constexpr int kMaxBytes = 48 << 10;
 struct CudaBlock {
   template <typename F>
   __device__ void Phase(F f) const {
-    f(static_cast<int>(threadIdx.x));
+    // Which shows that it is not negative.
+    f(static_cast<int>(threadIdx.x % blocks::kThreads));
     __syncthreads();
   }
 
@@ -36,9 +37,11 @@ __global__ void __launch_bounds__(blocks::kThreads, Work::kBlocks)
     Run(const __grid_constant__ Work work) {
   extern __shared__ __align__(16) unsigned char memory[];
   auto& shared = *reinterpret_cast<typename Work::Shared*>(memory);
-  for (int64_t unit = blockIdx.x; unit < work.units(); unit += gridDim.x) {
-    work(CudaBlock(), unit, shared);
-  }
+  // A block does one unit, as what a loop's turns share would come before all.
+  const int64_t unit =
+      blockIdx.x + static_cast<int64_t>(blockIdx.y) * gridDim.x;
+  if (blockIdx.y > 0 && unit >= work.units()) return;
+  work(CudaBlock(), unit, shared);
 }
 
 // Launches works on a stream, until one fails.
@@ -48,17 +51,21 @@ struct Launch {
 
   template <typename Work>
   void operator()(const Work& work) {
-    const int64_t grid = Min(work.units(), kMaxGrid);
-    if (grid == 0 || error != cudaSuccess) return;
+    const int64_t units = work.units();
+    if (units == 0 || error != cudaSuccess) return;
+    const dim3 grid(Min(units, kMaxGrid), CeilDiv(units, kMaxGrid));
     constexpr int kBytes = sizeof(typename Work::Shared);
     if (kBytes > kMaxBytes) {
       error = cudaFuncSetAttribute(
           Run<Work>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
       if (error != cudaSuccess) return;
     }
-    Run<<<static_cast<unsigned>(grid), blocks::kThreads, kBytes, stream>>>(
-        work);
+    Run<<<grid, blocks::kThreads, kBytes, stream>>>(work);
     error = cudaGetLastError();
+  }
+
+  void Zero(void* to, int64_t bytes) {
+    if (error == cudaSuccess) error = cudaMemsetAsync(to, 0, bytes, stream);
   }
 };
 

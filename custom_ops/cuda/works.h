@@ -46,6 +46,8 @@ void DoGradWindow(const GlimpseShape& shape, const T* images,
 template <typename T, typename Launch>
 void DoGradImages(const GlimpseShape& shape, const ComputeType<T>* windows,
                   const T* grad, T* images_grad, Launch& launch) {
+  launch.Zero(images_grad, shape.batch * shape.height * shape.width *
+                               shape.channels * sizeof(T));
   launch(blocks::GradImages<T>(shape, windows, grad, images_grad));
 }
 

@@ -53,6 +53,8 @@ struct Launch {
       work(HostBlock{backwards}, unit, *shared);
     }
   }
+
+  void Zero(void* to, int64_t bytes) const { std::memset(to, 0, bytes); }
 };
 
 template <typename T>

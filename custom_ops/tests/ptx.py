@@ -109,7 +109,7 @@ class _Program:
         self.spaces["param"].put(np.frombuffer(parameter, np.uint8))
         self.registers = {
             name: np.zeros(threads, np.uint32)
-            for name in ("%tid.x", "%ctaid.x", "%nctaid.x")
+            for name in ("%tid.x", "%ctaid.x", "%ctaid.y", "%nctaid.x")
         }
         self.registers["%tid.x"][:] = np.arange(threads)
         self.labels = {}
