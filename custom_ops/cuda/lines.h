@@ -4,6 +4,7 @@
 #define RATM_TF_CUSTOM_OPS_CUDA_LINES_H_
 
 #include <cstdint>
+#include <type_traits>
 
 #include "custom_ops/axis.h"
 #include "custom_ops/cuda/filters.h"
@@ -266,7 +267,7 @@ struct Lines {
     for (int g = thread / kWarp; g < part.size(); g += kWarps) {
       const Range rows = part.rows(tile, g);
       const Range taps = bank.support(rows.begin, rows.end);
-      const int size = RoundUp(Min(taps.size() - done, part.taps), kBatch);
+      const int size = Min(taps.size() - done, part.taps);
       Filter<A> filter = bank.filters[Min(rows.begin + r, rows.end - 1)];
       if (r >= rows.size()) filter.taps = {0, 0};
       for (int k = thread % kWarp / kGroupRows; k < size; k += kStep) {
@@ -334,22 +335,22 @@ struct Lines {
     }
     Group<A> sums[kFilters][kVectors] = {};
     const Group<A>* weights = row_weights[g * part.taps];
-    for (int k = 0; k < size; k += kBatch) {
-      A pixels[kBatch][kVectors];
-      RATM_UNROLL(kBatch)
-      for (int j = 0; j < kBatch; ++j) {
+    const int64_t row_size = shape.image_row;
+    const auto add = [&](auto taps) {
+      constexpr int kTaps = decltype(taps)::value;
+      A pixels[kTaps][kVectors];
+      RATM_UNROLL(kTaps)
+      for (int j = 0; j < kTaps; ++j) {
         RATM_UNROLL(kVectors)
         for (int v = 0; v < kVectors; ++v) {
           const T* x = v < kVectors - 1 ? from + v * kWarp : from_last;
           pixels[j][v] = static_cast<A>(*x) - base[v];
         }
-        // Past the last tap, where weights are zero, it is read again.
-        const int step = k + j + 1 < size ? shape.image_row : 0;
-        from += step;
-        from_last += step;
+        from += row_size;
+        from_last += row_size;
       }
-      RATM_UNROLL(kBatch)
-      for (int j = 0; j < kBatch; ++j, weights += kFilters) {
+      RATM_UNROLL(kTaps)
+      for (int j = 0; j < kTaps; ++j, weights += kFilters) {
         RATM_UNROLL(kFilters)
         for (int f = 0; f < kFilters; ++f) {
           const Group<A> weight = weights[f];
@@ -359,7 +360,14 @@ struct Lines {
           }
         }
       }
+    };
+    int k = 0;
+    RATM_UNROLL(1)
+    for (; k + kBatch <= size; k += kBatch) {
+      add(std::integral_constant<int, kBatch>());
     }
+    RATM_UNROLL(1)
+    for (; k < size; ++k) add(std::integral_constant<int, 1>());
     RATM_UNROLL(kVectors)
     for (int v = 0; v < kVectors; ++v) {
       const int i = number + v * kWarp;
