@@ -56,6 +56,7 @@ struct Filter : Excess<A> {
     by_mu = 1 / (static_cast<A>(sigma) * static_cast<A>(sigma));
     by_sigma = by_mu / static_cast<A>(sigma);
     scale = static_cast<A>(-0.5 * kLog2E) * by_mu;
+    normaliser = 1;
   }
 
   RATM_DEVICE A t(int a) const { return static_cast<A>(a - nearest); }

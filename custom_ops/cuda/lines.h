@@ -61,7 +61,8 @@ struct Lines {
   static constexpr int kColumnWeights = 768 / kFloats;
 
   Filter<A> filters[2 * kTileSide];
-  A level[kTileSide];                           // By channel.
+  A scales[2 * kTileSide];  // What the weights of a filter lack to sum to one.
+  A level[kTileSide];       // By channel.
   Group<A> row_weights[kRowWeights][kFilters];  // By group, then by tap.
   A column_weights[kFilters][kColumnWeights];   // By tap, then by column.
   union {
@@ -78,6 +79,7 @@ struct Lines {
     int most_taps;   // The most of a group.
     int most_pixels;
     bool sparse;  // Whether columns have pixels between them that none sees.
+    bool whole;   // Whether all weights fit into memory.
   } plan;
 
   // What is in shared memory: the lines of some groups, over some pixels.
@@ -111,6 +113,7 @@ struct Lines {
       // Some warps find the filters, others ask for the pixels.
       if (thread < kFinders) {
         tile.Locate(thread, y_axis, x_axis, sigmas, filters);
+        scales[thread] = 1;
       } else if (thread < kFinders + kFetchers) {
         if (thread == kFinders) {
           plan = MakePlan(tiling, tile, y_axis, x_axis, sigmas);
@@ -125,12 +128,17 @@ struct Lines {
     const Bank<A> rows = {filters, tile.rows, y_axis.stride < 0};
     const Bank<A> columns = {filters + tile.rows, tile.columns,
                              x_axis.stride < 0};
-    Normalise<kFilters>(block, tile.rows + tile.columns, filters, moments);
-
     Part part;
     static_cast<Plan&>(part) = plan;
+    // Weights that are all in memory are normalised when they are used up.
+    const bool scaled = kFilters == 1 && part.whole;
+    if (!scaled) {
+      Normalise<kFilters>(block, tile.rows + tile.columns, filters, moments);
+    }
+
+    const Range support = columns.support();
     const auto next_pixels = [&](int begin) {
-      Range next = {begin, columns.support().end};
+      Range next = {begin, support.end};
       if (next.size() <= part.most_pixels) return next;
       const Range taps = columns.taps(columns.FirstAfter(begin));
       next.begin = Max(begin, taps.begin);
@@ -141,7 +149,7 @@ struct Lines {
 
     Range weighed = {0, 0};
     for (part.group = 0; part.group < part.groups; part.group += kMaxGroups) {
-      Range next = next_pixels(columns.support().begin);
+      Range next = next_pixels(support.begin);
       for (part.first = true, part.last = false; !part.last;
            part.first = false) {
         part.pixels = next;
@@ -155,6 +163,7 @@ struct Lines {
             WeighRows(thread, tile, rows, part, done);
           });
           block.Phase([&](int thread) {
+            if (scaled) Scale(thread, tiling.columns_log, tile, rows, part);
             SumUp(thread, shape, tile, image, rows, part, done);
           });
         }
@@ -206,6 +215,11 @@ struct Lines {
           Min(plan.most_pixels, kColumnWeights >> tiling.columns_log);
     }
     plan.sparse = fabs(x.stride) > most_taps(x) + kMaxGap;
+    const Range pixels =
+        Support(x, sigmas * x.sigma(), tile.column, tile.column + tile.columns);
+    plan.whole = plan.groups <= kMaxGroups && plan.most_taps <= plan.taps &&
+                 most_taps(x) <= (kColumnWeights >> tiling.columns_log) &&
+                 pixels.size() <= plan.most_pixels;
     return plan;
   }
 
@@ -278,6 +292,29 @@ struct Lines {
         }
       }
     }
+  }
+
+  // Sets the scales of the filters, all of whose weights are there.
+  RATM_DEVICE void Scale(int thread, int log, const Tile& tile,
+                         const Bank<A>& rows, const Part& part) {
+    if (thread >= tile.rows + tile.columns) return;
+    const Range taps = filters[thread].taps;
+    double sum = 0;
+    if (thread < tile.rows) {
+      const int g = thread / part.group_rows;
+      const int first =
+          rows.support(part.rows(tile, g).begin, part.rows(tile, g).end).begin;
+      const Group<A>* weights =
+          &row_weights[g * part.taps + taps.begin - first][0];
+      for (int k = 0; k < taps.size(); ++k) {
+        sum += weights[k].rows[thread % part.group_rows];
+      }
+    } else {
+      for (int k = 0; k < taps.size(); ++k) {
+        sum += column_weights[0][(k << log) + thread - tile.rows];
+      }
+    }
+    scales[thread] = static_cast<A>(1 / sum);
   }
 
   // Sums up the image rows that these weights are for. A warp takes a group,
