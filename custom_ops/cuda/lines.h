@@ -149,13 +149,16 @@ struct Lines {
 
     Range weighed = {0, 0};
     for (part.group = 0; part.group < part.groups; part.group += kMaxGroups) {
-      Range next = next_pixels(support.begin);
+      Range next = part.whole ? support : next_pixels(support.begin);
       for (part.first = true, part.last = false; !part.last;
            part.first = false) {
         part.pixels = next;
         part.length = next.size() * tile.channels;
-        next = next_pixels(next.end);
-        part.last = next.size() <= 0;
+        part.last = part.whole;
+        if (!part.last) {
+          next = next_pixels(next.end);
+          part.last = next.size() <= 0;
+        }
         for (int done = 0; done < part.most_taps; done += part.taps) {
           const bool weigh = done == 0 && weighed.end != part.pixels.end;
           block.Phase([&](int thread) {
@@ -325,12 +328,13 @@ struct Lines {
                          int done) {
     // Vectors are neighbours in the image if the tile has all channels.
     const int most = tile.channels == shape.channels ? kVectors : 1;
-    const int parts = most == kVectors ? CeilDiv(part.length, kVectors * kWarp)
-                                       : CeilDiv(part.length, kWarp);
+    const unsigned vectors = CeilDiv<unsigned, unsigned>(part.length, kWarp);
+    const int parts =
+        most == 1 ? vectors : CeilDiv(vectors, unsigned{kVectors});
     for (int task = thread / kWarp; task < parts << part.groups_log;
          task += kWarps) {
       const int g = task & ((1 << part.groups_log) - 1);
-      const int begin = (task >> part.groups_log) * most * kWarp;
+      const int first = (task >> part.groups_log) * most;
       if (g >= part.size()) continue;
       const Range rows = part.rows(tile, g);
       const Range taps = bank.support(rows.begin, rows.end);
@@ -339,8 +343,8 @@ struct Lines {
       const T* row = image +
                      static_cast<int64_t>(taps.begin + done) * shape.image_row +
                      part.pixels.begin * shape.channels + tile.channel;
-      const int number = begin + thread % kWarp;
-      switch (Min(CeilDiv(part.length - begin, kWarp), most)) {
+      const int number = first * kWarp + thread % kWarp;
+      switch (Min(static_cast<int>(vectors) - first, most)) {
         case 1:
           SumUpVectors<1>(shape, tile, row, g, number, part, size, done);
           break;
