@@ -147,21 +147,6 @@ struct Bank {
     return {Min(a.begin, b.begin), Max(a.end, b.end)};
   }
 
-  // The filters whose taps overlap these pixels.
-  RATM_DEVICE Range Seeing(Range pixels) const {
-    const int begin = FirstAfter(pixels.begin);
-    int end = begin;
-    for (int past = size; end < past;) {
-      const int middle = (end + past) / 2;
-      if (taps(middle).begin < pixels.end) {
-        end = middle + 1;
-      } else {
-        past = middle;
-      }
-    }
-    return reversed ? Range{size - end, size - begin} : Range{begin, end};
-  }
-
   // The first place whose taps end after a pixel, or `size`.
   RATM_DEVICE int FirstAfter(int pixel) const {
     int begin = 0;

@@ -162,8 +162,11 @@ struct Lines {
         for (int done = 0; done < part.most_taps; done += part.taps) {
           const bool weigh = done == 0 && weighed.end != part.pixels.end;
           block.Phase([&](int thread) {
-            if (weigh) WeighColumns(thread, tiling.columns_log, columns, part);
-            WeighRows(thread, tile, rows, part, done);
+            if (thread < kHalf) {
+              WeighRows(thread, tile, rows, part, done);
+            } else if (weigh) {
+              WeighColumns(thread - kHalf, tiling.columns_log, columns, part);
+            }
           });
           block.Phase([&](int thread) {
             if (scaled) Scale(thread, tiling.columns_log, tile, rows, part);
@@ -195,6 +198,8 @@ struct Lines {
  private:
   static constexpr int kFinders = 2 * kTileSide;
   static constexpr int kFetchers = 2 * kWarp;
+  // Half of the threads weigh rows, and half columns.
+  static constexpr int kHalf = kThreads / 2;
 
   RATM_DEVICE static Plan MakePlan(const Tiling& tiling, const Tile& tile,
                                    const Axis& y, const Axis& x,
@@ -259,7 +264,7 @@ struct Lines {
     }
   }
 
-  // Writes the weights of the columns' taps among the pixels.
+  // Writes the weights of the columns' taps among the pixels, by kHalf threads.
   RATM_DEVICE void WeighColumns(int thread, int log, const Bank<A>& columns,
                                 const Part& part) {
     const int m = thread & ((1 << log) - 1);
@@ -267,7 +272,7 @@ struct Lines {
     const Filter<A> filter = columns.filters[m];
     const Range taps = filter.taps & part.pixels;
     const int size = taps.size();
-    for (int k = thread >> log; k < size; k += kThreads >> log) {
+    for (int k = thread >> log; k < size; k += kHalf >> log) {
       A weights[kFilters];
       filter.Weigh(taps.begin + k, weights);
       for (int f = 0; f < kFilters; ++f) {
@@ -276,12 +281,13 @@ struct Lines {
     }
   }
 
-  // Writes the weights of each group's taps, from tap `done` on.
+  // Writes the weights of each group's taps, from tap `done` on. By kHalf
+  // threads.
   RATM_DEVICE void WeighRows(int thread, const Tile& tile, const Bank<A>& bank,
                              const Part& part, int done) {
     constexpr int kStep = kWarp / kGroupRows;
     const int r = thread % kGroupRows;
-    for (int g = thread / kWarp; g < part.size(); g += kWarps) {
+    for (int g = thread / kWarp; g < part.size(); g += kHalf / kWarp) {
       const Range rows = part.rows(tile, g);
       const Range taps = bank.support(rows.begin, rows.end);
       const int size = Min(taps.size() - done, part.taps);
@@ -300,24 +306,27 @@ struct Lines {
   // Sets the scales of the filters, all of whose weights are there.
   RATM_DEVICE void Scale(int thread, int log, const Tile& tile,
                          const Bank<A>& rows, const Part& part) {
-    if (thread >= tile.rows + tile.columns) return;
-    const Range taps = filters[thread].taps;
+    // The last warps have the least to do beside.
+    const int warp = kWarps - 1 - thread / kWarp;
+    const int i = thread % kWarp;
     double sum = 0;
-    if (thread < tile.rows) {
-      const int g = thread / part.group_rows;
-      const int first =
-          rows.support(part.rows(tile, g).begin, part.rows(tile, g).end).begin;
+    static_assert(kTileSide == kWarp);
+    if (warp == 0 && i < tile.rows) {
+      const int g = i / part.group_rows;
+      const Range group = part.rows(tile, g);
+      const Range taps = filters[i].taps;
       const Group<A>* weights =
-          &row_weights[g * part.taps + taps.begin - first][0];
+          row_weights[g * part.taps + taps.begin -
+                      rows.support(group.begin, group.end).begin];
       for (int k = 0; k < taps.size(); ++k) {
-        sum += weights[k].rows[thread % part.group_rows];
+        sum += weights[k * kFilters].rows[i - group.begin];
       }
-    } else {
-      for (int k = 0; k < taps.size(); ++k) {
-        sum += column_weights[0][(k << log) + thread - tile.rows];
-      }
+      scales[i] = static_cast<A>(1 / sum);
+    } else if (warp == 1 && i < tile.columns) {
+      const int taps = filters[tile.rows + i].taps.size();
+      for (int k = 0; k < taps; ++k) sum += column_weights[0][(k << log) + i];
+      scales[tile.rows + i] = static_cast<A>(1 / sum);
     }
-    scales[thread] = static_cast<A>(1 / sum);
   }
 
   // Sums up the image rows that these weights are for. A warp takes a group,

@@ -108,6 +108,12 @@ inline std::vector<Case> Cases() {
     extreme.windows.push_back(window);
   }
   cases.push_back(extreme);
+  // Tiles of the image that none of the first windows sees, or all of them.
+  Case crowd = {"crowd", {1, 300, 140, 30, 1, 2, 3}, {}};
+  for (int i = 0; i < 300; ++i) {
+    crowd.windows.push_back({5.0 + i % 20, i < 270 ? 20.0 : 120.0, 1, 1, 2, 1});
+  }
+  cases.push_back(crowd);
   // Anything goes: small and large strides, sigmas and distances, at random.
   std::mt19937 random(1);
   const auto uniform = [&](double low, double high) {
