@@ -70,6 +70,14 @@ struct GradImages {
   static constexpr int kVectors = 4 * sizeof(float) / sizeof(A);
   static constexpr int kWidth = kVectors * kWarp;
 
+  // A tile of an image: its rows, its first number and how many a row has.
+  struct Part {
+    int64_t image;
+    Range rows;
+    int number;
+    int width;
+  };
+
   // A window that sees the tile, and which of its Gaussians do.
   struct Seeing {
     int window;
@@ -79,6 +87,7 @@ struct GradImages {
 
   struct Shared {
     Filter<A> filters[2 * kTileSide];
+    Part part;
     Seers seers[2];
     uint64_t seen[kThreads / 8];  // A byte a window.
     Seeing seeing[kThreads];
@@ -125,15 +134,14 @@ struct GradImages {
     // Most tiles of a large image end here: what the rest need comes after.
     bool seen = listed > 0;
     if (!seen && shape.count <= kThreads) return;
-    const int64_t b = ImageOf(unit);
-    const Part part = PartOf(unit);
+    const Part& part = shared.part;
     typename Block::template PerThread<Sums> sums = {};
     for (int64_t first = 0;;) {
       for (int i = 0; i < listed; ++i) {
-        const Seeing seeing = shared.seeing[i];
+        const Seeing& seeing = shared.seeing[i];
         ForTiles(seeing, [&](const Tile& tile) {
-          AddTile(block, b * shape.count + first + seeing.window, tile, part,
-                  shared, sums);
+          AddTile(block, part.image * shape.count + first + seeing.window, tile,
+                  part, shared, sums);
         });
       }
       first += kThreads;
@@ -145,7 +153,7 @@ struct GradImages {
     if (!seen) return;
 
     block.Phase([&](int thread) {
-      T* corner = images_grad + b * shape.image +
+      T* corner = images_grad + part.image * shape.image +
                   static_cast<int64_t>(part.rows.begin) * shape.image_row +
                   part.number;
       Write(thread, part, sums[thread], corner);
@@ -153,24 +161,14 @@ struct GradImages {
   }
 
  private:
-  // A tile of an image: its rows, its first number and how many a row has.
-  struct Part {
-    Range rows;
-    int number;
-    int width;
-  };
-
-  RATM_DEVICE int64_t ImageOf(int64_t unit) const {
-    return unit / (rows.parts * numbers.parts);
-  }
-
   RATM_DEVICE Part PartOf(int64_t unit) const {
-    const int64_t b = ImageOf(unit);
-    const int part = unit - b * (rows.parts * numbers.parts);
+    const int64_t image = unit / (rows.parts * numbers.parts);
+    const int part = unit - image * (rows.parts * numbers.parts);
     const int row = part / numbers.parts;
     const int y = row * rows.size;
     const int x = (part - row * numbers.parts) * numbers.size;
-    return {{y, Min(y + rows.size, shape.height)},
+    return {image,
+            {y, Min(y + rows.size, shape.height)},
             x,
             Min(numbers.size, shape.image_row - x)};
   }
@@ -181,9 +179,9 @@ struct GradImages {
   RATM_DEVICE int List(const Block& block, int64_t unit, int64_t first,
                        Shared& shared) const {
     const int count = Min<int64_t>(kThreads, shape.count - first);
-    const auto window_of = [&](int thread) {
+    const auto window_of = [&](const Part& part, int thread) {
       return windows +
-             (ImageOf(unit) * shape.count + first + thread) * kWindowSize;
+             (part.image * shape.count + first + thread) * kWindowSize;
     };
     const auto sees = [](const Axis& axis, Range pixels) {
       return Support<int>(axis, Precision<A>::kReach * axis.sigma(), 0,
@@ -195,16 +193,17 @@ struct GradImages {
       if (thread >= RoundUp(count, 8)) return;
       seen[thread] = 0;
       if (thread >= count) return;
-      const A* window = window_of(thread);
       const Part part = PartOf(unit);
+      if (thread == 0) shared.part = part;
+      const A* window = window_of(part, thread);
       seen[thread] = IsFinite(window) &&
                      sees(YAxis(shape, window), part.rows) &&
                      sees(XAxis(shape, window), Columns(part));
     });
     block.Phase([&](int thread) {
       if (thread >= count || !seen[thread]) return;
-      const A* window = window_of(thread);
-      const Part part = PartOf(unit);
+      const Part& part = shared.part;
+      const A* window = window_of(part, thread);
       shared.seeing[Seen(shared, thread)] = {
           thread, SeeingOf(YAxis(shape, window), part.rows),
           SeeingOf(XAxis(shape, window), Columns(part))};
@@ -218,6 +217,7 @@ struct GradImages {
       return static_cast<int>(bytes * 0x0101010101010101u >> 56);
     };
     int seen = 0;
+    RATM_UNROLL(1)
     for (int i = 0; i < windows / 8; ++i) seen += total(shared.seen[i]);
     const int rest = windows % 8;
     if (rest > 0) seen += total(shared.seen[windows / 8] << (64 - 8 * rest));
