@@ -65,7 +65,8 @@ struct Launch {
   }
 
   void Zero(void* to, int64_t bytes) {
-    if (error == cudaSuccess) error = cudaMemsetAsync(to, 0, bytes, stream);
+    if (bytes == 0 || error != cudaSuccess) return;
+    error = cudaMemsetAsync(to, 0, bytes, stream);
   }
 };
 

@@ -47,6 +47,16 @@ class Memory:
         there[...] = array
         return self.base + start, there
 
+    def zero(self, address, size):
+        """Clears bytes of an array."""
+        start = self.index(np.array([address]), 1)[0]
+        if not self.owned[start : start + size].all():
+            raise IndexError(f"{size} bytes at {address:#x} are not in an array")
+        self.bytes[start : start + size] = 0
+
+    def use(self, threads, at, size, writes):
+        """Threads use so many bytes each."""
+
     def index(self, addresses, size):
         """Where numbers of so many bytes lie, all of them in arrays and aligned."""
         at = addresses - self.base
@@ -57,6 +67,43 @@ class Memory:
                 f"{size} bytes at {addresses[~ours][0]:#x} are not aligned in an array"
             )
         return at
+
+
+class _SharedMemory(Memory):
+    """That of a block, which knows who used which byte since the last barrier."""
+
+    NOBODY, SEVERAL = -1, -2
+
+    def __init__(self, size):
+        super().__init__(size, base=0)
+        self.put(self.bytes)
+        self.writers = np.empty(self.bytes.size, np.int16)
+        self.readers = np.empty(self.bytes.size, np.int16)
+
+    def clear(self):
+        self.bytes[:] = 0xFF
+        self.meet()
+
+    def meet(self):
+        """All threads are at a barrier."""
+        self.writers[:] = self.readers[:] = self.NOBODY
+
+    def use(self, threads, at, size, writes):
+        threads = threads[:, None]
+        at = at[:, None] + np.arange(size)
+        others = [self.writers[at]] + [self.readers[at]] * writes
+        users = self.writers if writes else self.readers
+        before = users[at]
+        users[at] = threads
+        several = users[at] != threads
+        if writes:
+            others.append(np.where(several, self.SEVERAL, threads))
+        else:
+            several |= (before != self.NOBODY) & (before != threads)
+            users[at[several]] = self.SEVERAL
+        for other in others:
+            if np.any((other != self.NOBODY) & (other != threads)):
+                raise RuntimeError("threads race for shared memory")
 
 
 class Kernel:
@@ -102,10 +149,9 @@ class _Program:
         self.threads = threads
         self.spaces = {
             "global": memory,
-            "shared": Memory(shared_bytes, base=0),
+            "shared": _SharedMemory(shared_bytes),
             "param": Memory(kernel.parameter_bytes, base=0),
         }
-        self.spaces["shared"].put(self.spaces["shared"].bytes)
         self.spaces["param"].put(np.frombuffer(parameter, np.uint8))
         self.registers = {
             name: np.zeros(threads, np.uint32)
@@ -127,7 +173,7 @@ class _Program:
     def run(self, block):
         """Runs a block of the grid; returns its warp instructions."""
         self.registers["%ctaid.x"][:] = block
-        self.spaces["shared"].bytes[:] = 0xFF
+        self.spaces["shared"].clear()
         at = np.zeros(self.threads, np.int64)
         total = 0
         with np.errstate(all="ignore"):
@@ -140,6 +186,7 @@ class _Program:
                     if here != at.max():
                         raise RuntimeError("threads wait at different barriers")
                     at -= WAITING
+                    self.spaces["shared"].meet()
                     continue
                 mask = at == here
                 basic = self.blocks[here]
@@ -166,12 +213,24 @@ class _Program:
             return register.view(dtype)
         return register.view(f"{'i' if dtype.kind == 'i' else 'u'}{register.itemsize}")
 
-    def address(self, operand):
-        """The register and the distance that an address is the sum of."""
-        base, _, distance = operand.strip("[]").partition("+")
-        return self.registers.get(base, np.zeros(self.threads, np.int64)), int(
-            distance or 0
+    def place(self, space, address, kind, count, writes):
+        """Returns a function that says which lanes use which numbers of a space."""
+        memory = self.spaces[space]
+        base, _, distance = address.strip("[]").partition("+")
+        start = np.broadcast_to(
+            self.read(base, "s64" if base[:3] == "%rd" else "u32"), self.threads
         )
+        size = np.dtype(KINDS[kind]).itemsize
+        everyone = np.arange(self.threads)
+
+        def place(mask):
+            lanes = everyone if mask is True else np.flatnonzero(mask)
+            at = start[lanes].astype(np.int64) + int(distance or 0)
+            at = memory.index(at, size * count)
+            memory.use(lanes, at, size * count, writes)
+            return lanes, at // size
+
+        return memory.bytes.view(KINDS[kind]), place
 
     def _declare(self, kind, names):
         dtype = np.dtype(KINDS[kind])
@@ -223,6 +282,8 @@ def _constant(operand, dtype):
     if operand[:2] in ("0f", "0d"):
         bits = np.uint32 if operand[1] == "f" else np.uint64
         return np.array(int(operand[2:], 16), bits).view(dtype)
+    if operand[0] == "%":
+        raise KeyError(operand)
     if not re.match(r"-?\d", operand):
         return np.array(0, dtype)  # The start of shared memory, or of the parameter.
     bits = 8 * dtype.itemsize
@@ -284,36 +345,28 @@ def _move(program, modifiers, target, source):
 
 
 def _load(program, modifiers, target, address):
-    memory, kind = program.spaces[modifiers[0]], modifiers[-1]
+    kind = modifiers[-1]
     outs = [program.write(each, kind) for each in _elements(target)]
-    numbers = memory.bytes.view(KINDS[kind])
-    base, distance = program.address(address)
+    numbers, place = program.place(modifiers[0], address, kind, len(outs), False)
 
     def run(mask):
-        lanes = slice(None) if mask is True else np.flatnonzero(mask)
-        at = memory.index(
-            base[lanes].astype(np.int64) + distance, numbers.itemsize * len(outs)
-        )
+        lanes, at = place(mask)
         for i, out in enumerate(outs):
-            out[lanes] = numbers[at // numbers.itemsize + i]
+            out[lanes] = numbers[at + i]
 
     return run
 
 
 def _store(program, modifiers, address, source):
-    memory, kind = program.spaces[modifiers[0]], modifiers[-1]
+    kind = modifiers[-1]
     inputs = [program.read(each, kind) for each in _elements(source)]
     inputs = [np.broadcast_to(each, program.threads) for each in inputs]
-    numbers = memory.bytes.view(KINDS[kind])
-    base, distance = program.address(address)
+    numbers, place = program.place(modifiers[0], address, kind, len(inputs), True)
 
     def run(mask):
-        lanes = slice(None) if mask is True else np.flatnonzero(mask)
-        at = memory.index(
-            base[lanes].astype(np.int64) + distance, numbers.itemsize * len(inputs)
-        )
+        lanes, at = place(mask)
         for i, each in enumerate(inputs):
-            numbers[at // numbers.itemsize + i] = each[lanes]
+            numbers[at + i] = each[lanes]
 
     return run
 

@@ -95,7 +95,7 @@ class Ops:
             try:
                 parameter = ctypes.string_at(parameter, size) if work else parameter
                 if not work:
-                    result.view(np.uint8)[...] = 0
+                    memory.zero(parameter, size)
                 elif units:
                     kernel = self._kernel(work.decode())
                     counts[_name(work.decode())] = kernel.run(

@@ -177,6 +177,11 @@ def test_threads_that_wait_at_different_barriers_are_told():
         double_and_shift(np.zeros(64, np.float32), barriers)
 
 
+def test_races_are_told():
+    with pytest.raises(RuntimeError, match="race for shared memory"):
+        double_and_shift(np.zeros(64, np.float32), barrier="")
+
+
 def test_memory_that_is_nobodys_is_refused():
     with pytest.raises(IndexError, match="4 bytes at .* are not aligned in an array"):
         double_and_shift(np.zeros(63, np.float32))
