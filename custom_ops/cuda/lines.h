@@ -290,7 +290,7 @@ struct Lines {
     for (int g = thread / kWarp; g < part.size(); g += kHalf / kWarp) {
       const Range rows = part.rows(tile, g);
       const Range taps = bank.support(rows.begin, rows.end);
-      const int size = Min(taps.size() - done, part.taps);
+      const int size = RoundUp(Min(taps.size() - done, part.taps), kBatch);
       Filter<A> filter = bank.filters[Min(rows.begin + r, rows.end - 1)];
       if (r >= rows.size()) filter.taps = {0, 0};
       for (int k = thread % kWarp / kGroupRows; k < size; k += kStep) {
@@ -386,21 +386,23 @@ struct Lines {
     Group<A> sums[kFilters][kVectors] = {};
     const Group<A>* weights = row_weights[g * part.taps];
     const int64_t row_size = shape.image_row;
-    const auto add = [&](auto taps) {
-      constexpr int kTaps = decltype(taps)::value;
-      A pixels[kTaps][kVectors];
-      RATM_UNROLL(kTaps)
-      for (int j = 0; j < kTaps; ++j) {
+    const auto add = [&](auto all, int taps) {
+      A pixels[kBatch][kVectors];
+      RATM_UNROLL(kBatch)
+      for (int j = 0; j < kBatch; ++j) {
         RATM_UNROLL(kVectors)
         for (int v = 0; v < kVectors; ++v) {
           const T* x = v < kVectors - 1 ? from + v * kWarp : from_last;
           pixels[j][v] = static_cast<A>(*x) - base[v];
         }
-        from += row_size;
-        from_last += row_size;
+        // Past the last tap, where weights are zero, it is read again.
+        if (decltype(all)::value || j + 1 < taps) {
+          from += row_size;
+          from_last += row_size;
+        }
       }
-      RATM_UNROLL(kTaps)
-      for (int j = 0; j < kTaps; ++j, weights += kFilters) {
+      RATM_UNROLL(kBatch)
+      for (int j = 0; j < kBatch; ++j, weights += kFilters) {
         RATM_UNROLL(kFilters)
         for (int f = 0; f < kFilters; ++f) {
           const Group<A> weight = weights[f];
@@ -413,11 +415,8 @@ struct Lines {
     };
     int k = 0;
     RATM_UNROLL(1)
-    for (; k + kBatch <= size; k += kBatch) {
-      add(std::integral_constant<int, kBatch>());
-    }
-    RATM_UNROLL(1)
-    for (; k < size; ++k) add(std::integral_constant<int, 1>());
+    for (; k + kBatch <= size; k += kBatch) add(std::true_type(), kBatch);
+    if (k < size) add(std::false_type(), size - k);
     RATM_UNROLL(kVectors)
     for (int v = 0; v < kVectors; ++v) {
       const int i = number + v * kWarp;
