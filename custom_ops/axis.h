@@ -171,10 +171,11 @@ RATM_HOST_DEVICE RangeOf<Index> Support(const Axis& axis, double reach,
 template <typename Index>
 RATM_HOST_DEVICE RangeOf<Index> Seeing(const Axis& axis, double reach,
                                        RangeOf<Index> pixels) {
-  // Those off the image see the pixels at its edge.
-  const double low = pixels.begin == 0 ? -HUGE_VAL : pixels.begin - reach - 0.5;
-  const double high =
-      pixels.end == axis.length ? HUGE_VAL : pixels.end - 1 + reach + 0.5;
+  double low = pixels.begin - reach - 0.5;
+  double high = pixels.end - 1 + reach + 0.5;
+  // Those off the image see what the ones at its edge see, or less.
+  if (low <= 0) low = -HUGE_VAL;
+  if (high >= axis.length - 1) high = HUGE_VAL;
   if (axis.stride == 0) {
     const bool all = low <= axis.center && axis.center <= high;
     return {0, all ? static_cast<Index>(axis.size) : 0};

@@ -81,6 +81,7 @@ CUDA_KERNEL_HEADERS = [
     "custom_ops/cuda/launch.h",
     "custom_ops/cuda/lines.h",
     "custom_ops/cuda/tiles.h",
+    "custom_ops/cuda/works.h",
     "custom_ops/glimpse.h",
     "custom_ops/types.h",
 ]

@@ -91,9 +91,12 @@ struct Glimpse {
         }
         const Range rows = part.rows(tile, g);
         GlimpseType<T>* out = glimpse + tile.Index(shape, rows.begin, number);
+        const A scale = lines.scales[tile.rows + m];
         RATM_UNROLL(kGroupRows)
         for (int r = 0; r < kGroupRows; ++r, out += shape.glimpse_row) {
-          if (r < rows.size()) *out = static_cast<GlimpseType<T>>(sum.rows[r]);
+          if (r >= rows.size()) continue;
+          *out = static_cast<GlimpseType<T>>(sum.rows[r] * scale *
+                                             lines.scales[rows.begin + r]);
         }
       });
     };

@@ -56,6 +56,7 @@ struct Filter : Excess<A> {
     by_mu = 1 / (static_cast<A>(sigma) * static_cast<A>(sigma));
     by_sigma = by_mu / static_cast<A>(sigma);
     scale = static_cast<A>(-0.5 * kLog2E) * by_mu;
+    normaliser = 1;
   }
 
   RATM_DEVICE A t(int a) const { return static_cast<A>(a - nearest); }
@@ -144,21 +145,6 @@ struct Bank {
   RATM_DEVICE Range support(int begin, int end) const {
     const Range a = filters[begin].taps, b = filters[end - 1].taps;
     return {Min(a.begin, b.begin), Max(a.end, b.end)};
-  }
-
-  // The filters whose taps overlap these pixels.
-  RATM_DEVICE Range Seeing(Range pixels) const {
-    const int begin = FirstAfter(pixels.begin);
-    int end = begin;
-    for (int past = size; end < past;) {
-      const int middle = (end + past) / 2;
-      if (taps(middle).begin < pixels.end) {
-        end = middle + 1;
-      } else {
-        past = middle;
-      }
-    }
-    return reversed ? Range{size - end, size - begin} : Range{begin, end};
   }
 
   // The first place whose taps end after a pixel, or `size`.

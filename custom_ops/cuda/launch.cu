@@ -4,9 +4,9 @@
 #include <cstdint>
 
 #include "custom_ops/axis.h"
-#include "custom_ops/cuda/blocks.h"
-#include "custom_ops/cuda/grad_images.h"
+#include "custom_ops/cuda/filters.h"
 #include "custom_ops/cuda/launch.h"
+#include "custom_ops/cuda/works.h"
 #include "custom_ops/types.h"
 
 namespace ratm {
@@ -19,7 +19,8 @@ constexpr int kMaxBytes = 48 << 10;
 struct CudaBlock {
   template <typename F>
   __device__ void Phase(F f) const {
-    f(static_cast<int>(threadIdx.x));
+    // Which shows that it is not negative.
+    f(static_cast<int>(threadIdx.x % blocks::kThreads));
     __syncthreads();
   }
 
@@ -36,24 +37,38 @@ __global__ void __launch_bounds__(blocks::kThreads, Work::kBlocks)
     Run(const __grid_constant__ Work work) {
   extern __shared__ __align__(16) unsigned char memory[];
   auto& shared = *reinterpret_cast<typename Work::Shared*>(memory);
-  for (int64_t unit = blockIdx.x; unit < work.units(); unit += gridDim.x) {
-    work(CudaBlock(), unit, shared);
-  }
+  // A block does one unit, as what a loop's turns share would come before all.
+  const int64_t unit =
+      blockIdx.x + static_cast<int64_t>(blockIdx.y) * gridDim.x;
+  if (blockIdx.y > 0 && unit >= work.units()) return;
+  work(CudaBlock(), unit, shared);
 }
 
-template <typename Work>
-cudaError_t Launch(const Work& work, cudaStream_t stream) {
-  const int64_t grid = Min(work.units(), kMaxGrid);
-  if (grid == 0) return cudaSuccess;
-  constexpr int kBytes = sizeof(typename Work::Shared);
-  if (kBytes > kMaxBytes) {
-    const cudaError_t error = cudaFuncSetAttribute(
-        Run<Work>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
-    if (error != cudaSuccess) return error;
+// Launches works on a stream, until one fails.
+struct Launch {
+  cudaStream_t stream;
+  cudaError_t error = cudaSuccess;
+
+  template <typename Work>
+  void operator()(const Work& work) {
+    const int64_t units = work.units();
+    if (units == 0 || error != cudaSuccess) return;
+    const dim3 grid(Min(units, kMaxGrid), CeilDiv(units, kMaxGrid));
+    constexpr int kBytes = sizeof(typename Work::Shared);
+    if (kBytes > kMaxBytes) {
+      error = cudaFuncSetAttribute(
+          Run<Work>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+      if (error != cudaSuccess) return;
+    }
+    Run<<<grid, blocks::kThreads, kBytes, stream>>>(work);
+    error = cudaGetLastError();
   }
-  Run<<<static_cast<unsigned>(grid), blocks::kThreads, kBytes, stream>>>(work);
-  return cudaGetLastError();
-}
+
+  void Zero(void* to, int64_t bytes) {
+    if (bytes == 0 || error != cudaSuccess) return;
+    error = cudaMemsetAsync(to, 0, bytes, stream);
+  }
+};
 
 }  // namespace
 
@@ -61,17 +76,13 @@ template <typename T>
 cudaError_t LaunchGlimpse(const GlimpseShape& shape, const T* images,
                           const ComputeType<T>* window,
                           GlimpseType<T>* glimpses, cudaStream_t stream) {
-  const blocks::Shape sizes(shape);
-  return Launch(blocks::Glimpse<T>{sizes, blocks::Tiling(sizes), images, window,
-                                   glimpses},
-                stream);
+  Launch launch = {stream};
+  DoGlimpse(shape, images, window, glimpses, launch);
+  return launch.error;
 }
 
 int64_t GradWindowScratchBytes(const GlimpseShape& shape) {
-  const int64_t tiles = blocks::Tiling(blocks::Shape(shape)).tiles;
-  return tiles == 1 ? 0
-                    : shape.batch * shape.count * tiles * kWindowSize *
-                          static_cast<int64_t>(sizeof(double));
+  return GradWindowSums(shape) * static_cast<int64_t>(sizeof(double));
 }
 
 template <typename T>
@@ -79,27 +90,19 @@ cudaError_t LaunchGradWindow(const GlimpseShape& shape, const T* images,
                              const ComputeType<T>* window,
                              const GlimpseType<T>* grad, void* scratch,
                              ComputeType<T>* window_grad, cudaStream_t stream) {
-  const blocks::Shape sizes(shape);
-  const blocks::Tiling tiling(sizes);
-  double* sums = static_cast<double*>(scratch);
-  const cudaError_t error =
-      Launch(blocks::GradWindow<T>{sizes, tiling, images, window, grad, sums,
-                                   window_grad},
-             stream);
-  if (error != cudaSuccess || tiling.tiles == 1) return error;
-  return Launch(
-      blocks::TotalOfTiles<ComputeType<T>>{
-          shape.batch * shape.count * kWindowSize, tiling.tiles, window, sums,
-          window_grad},
-      stream);
+  Launch launch = {stream};
+  DoGradWindow(shape, images, window, grad, static_cast<double*>(scratch),
+               window_grad, launch);
+  return launch.error;
 }
 
 template <typename T>
 cudaError_t LaunchGradImages(const GlimpseShape& shape,
                              const ComputeType<T>* window, const T* grad,
                              T* images_grad, cudaStream_t stream) {
-  return Launch(blocks::GradImages<T>(shape, window, grad, images_grad),
-                stream);
+  Launch launch = {stream};
+  DoGradImages(shape, window, grad, images_grad, launch);
+  return launch.error;
 }
 
 #define RATM_INSTANTIATE(_, __, T)                                      \

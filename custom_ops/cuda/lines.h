@@ -4,6 +4,7 @@
 #define RATM_TF_CUSTOM_OPS_CUDA_LINES_H_
 
 #include <cstdint>
+#include <type_traits>
 
 #include "custom_ops/axis.h"
 #include "custom_ops/cuda/filters.h"
@@ -60,7 +61,8 @@ struct Lines {
   static constexpr int kColumnWeights = 768 / kFloats;
 
   Filter<A> filters[2 * kTileSide];
-  A level[kTileSide];                           // By channel.
+  A scales[2 * kTileSide];  // What the weights of a filter lack to sum to one.
+  A level[kTileSide];       // By channel.
   Group<A> row_weights[kRowWeights][kFilters];  // By group, then by tap.
   A column_weights[kFilters][kColumnWeights];   // By tap, then by column.
   union {
@@ -77,6 +79,7 @@ struct Lines {
     int most_taps;   // The most of a group.
     int most_pixels;
     bool sparse;  // Whether columns have pixels between them that none sees.
+    bool whole;   // Whether all weights fit into memory.
   } plan;
 
   // What is in shared memory: the lines of some groups, over some pixels.
@@ -110,6 +113,7 @@ struct Lines {
       // Some warps find the filters, others ask for the pixels.
       if (thread < kFinders) {
         tile.Locate(thread, y_axis, x_axis, sigmas, filters);
+        scales[thread] = 1;
       } else if (thread < kFinders + kFetchers) {
         if (thread == kFinders) {
           plan = MakePlan(tiling, tile, y_axis, x_axis, sigmas);
@@ -124,12 +128,17 @@ struct Lines {
     const Bank<A> rows = {filters, tile.rows, y_axis.stride < 0};
     const Bank<A> columns = {filters + tile.rows, tile.columns,
                              x_axis.stride < 0};
-    Normalise<kFilters>(block, tile.rows + tile.columns, filters, moments);
-
     Part part;
     static_cast<Plan&>(part) = plan;
+    // Weights that are all in memory are normalised when they are used up.
+    const bool scaled = kFilters == 1 && part.whole;
+    if (!scaled) {
+      Normalise<kFilters>(block, tile.rows + tile.columns, filters, moments);
+    }
+
+    const Range support = columns.support();
     const auto next_pixels = [&](int begin) {
-      Range next = {begin, columns.support().end};
+      Range next = {begin, support.end};
       if (next.size() <= part.most_pixels) return next;
       const Range taps = columns.taps(columns.FirstAfter(begin));
       next.begin = Max(begin, taps.begin);
@@ -140,20 +149,27 @@ struct Lines {
 
     Range weighed = {0, 0};
     for (part.group = 0; part.group < part.groups; part.group += kMaxGroups) {
-      Range next = next_pixels(columns.support().begin);
+      Range next = part.whole ? support : next_pixels(support.begin);
       for (part.first = true, part.last = false; !part.last;
            part.first = false) {
         part.pixels = next;
         part.length = next.size() * tile.channels;
-        next = next_pixels(next.end);
-        part.last = next.size() <= 0;
+        part.last = part.whole;
+        if (!part.last) {
+          next = next_pixels(next.end);
+          part.last = next.size() <= 0;
+        }
         for (int done = 0; done < part.most_taps; done += part.taps) {
           const bool weigh = done == 0 && weighed.end != part.pixels.end;
           block.Phase([&](int thread) {
-            if (weigh) WeighColumns(thread, tiling.columns_log, columns, part);
-            WeighRows(thread, tile, rows, part, done);
+            if (thread < kHalf) {
+              WeighRows(thread, tile, rows, part, done);
+            } else if (weigh) {
+              WeighColumns(thread - kHalf, tiling.columns_log, columns, part);
+            }
           });
           block.Phase([&](int thread) {
+            if (scaled) Scale(thread, tiling.columns_log, tile, rows, part);
             SumUp(thread, shape, tile, image, rows, part, done);
           });
         }
@@ -182,6 +198,8 @@ struct Lines {
  private:
   static constexpr int kFinders = 2 * kTileSide;
   static constexpr int kFetchers = 2 * kWarp;
+  // Half of the threads weigh rows, and half columns.
+  static constexpr int kHalf = kThreads / 2;
 
   RATM_DEVICE static Plan MakePlan(const Tiling& tiling, const Tile& tile,
                                    const Axis& y, const Axis& x,
@@ -205,6 +223,11 @@ struct Lines {
           Min(plan.most_pixels, kColumnWeights >> tiling.columns_log);
     }
     plan.sparse = fabs(x.stride) > most_taps(x) + kMaxGap;
+    const Range pixels =
+        Support(x, sigmas * x.sigma(), tile.column, tile.column + tile.columns);
+    plan.whole = plan.groups <= kMaxGroups && plan.most_taps <= plan.taps &&
+                 most_taps(x) <= (kColumnWeights >> tiling.columns_log) &&
+                 pixels.size() <= plan.most_pixels;
     return plan;
   }
 
@@ -241,7 +264,7 @@ struct Lines {
     }
   }
 
-  // Writes the weights of the columns' taps among the pixels.
+  // Writes the weights of the columns' taps among the pixels, by kHalf threads.
   RATM_DEVICE void WeighColumns(int thread, int log, const Bank<A>& columns,
                                 const Part& part) {
     const int m = thread & ((1 << log) - 1);
@@ -249,7 +272,7 @@ struct Lines {
     const Filter<A> filter = columns.filters[m];
     const Range taps = filter.taps & part.pixels;
     const int size = taps.size();
-    for (int k = thread >> log; k < size; k += kThreads >> log) {
+    for (int k = thread >> log; k < size; k += kHalf >> log) {
       A weights[kFilters];
       filter.Weigh(taps.begin + k, weights);
       for (int f = 0; f < kFilters; ++f) {
@@ -258,12 +281,13 @@ struct Lines {
     }
   }
 
-  // Writes the weights of each group's taps, from tap `done` on.
+  // Writes the weights of each group's taps, from tap `done` on. By kHalf
+  // threads.
   RATM_DEVICE void WeighRows(int thread, const Tile& tile, const Bank<A>& bank,
                              const Part& part, int done) {
     constexpr int kStep = kWarp / kGroupRows;
     const int r = thread % kGroupRows;
-    for (int g = thread / kWarp; g < part.size(); g += kWarps) {
+    for (int g = thread / kWarp; g < part.size(); g += kHalf / kWarp) {
       const Range rows = part.rows(tile, g);
       const Range taps = bank.support(rows.begin, rows.end);
       const int size = RoundUp(Min(taps.size() - done, part.taps), kBatch);
@@ -279,6 +303,32 @@ struct Lines {
     }
   }
 
+  // Sets the scales of the filters, all of whose weights are there.
+  RATM_DEVICE void Scale(int thread, int log, const Tile& tile,
+                         const Bank<A>& rows, const Part& part) {
+    // The last warps have the least to do beside.
+    const int warp = kWarps - 1 - thread / kWarp;
+    const int i = thread % kWarp;
+    double sum = 0;
+    static_assert(kTileSide == kWarp);
+    if (warp == 0 && i < tile.rows) {
+      const int g = i / part.group_rows;
+      const Range group = part.rows(tile, g);
+      const Range taps = filters[i].taps;
+      const Group<A>* weights =
+          row_weights[g * part.taps + taps.begin -
+                      rows.support(group.begin, group.end).begin];
+      for (int k = 0; k < taps.size(); ++k) {
+        sum += weights[k * kFilters].rows[i - group.begin];
+      }
+      scales[i] = static_cast<A>(1 / sum);
+    } else if (warp == 1 && i < tile.columns) {
+      const int taps = filters[tile.rows + i].taps.size();
+      for (int k = 0; k < taps; ++k) sum += column_weights[0][(k << log) + i];
+      scales[tile.rows + i] = static_cast<A>(1 / sum);
+    }
+  }
+
   // Sums up the image rows that these weights are for. A warp takes a group,
   // and some vectors of numbers.
   template <typename T>
@@ -287,12 +337,13 @@ struct Lines {
                          int done) {
     // Vectors are neighbours in the image if the tile has all channels.
     const int most = tile.channels == shape.channels ? kVectors : 1;
-    const int parts = most == kVectors ? CeilDiv(part.length, kVectors * kWarp)
-                                       : CeilDiv(part.length, kWarp);
+    const unsigned vectors = CeilDiv<unsigned, unsigned>(part.length, kWarp);
+    const int parts =
+        most == 1 ? vectors : CeilDiv(vectors, unsigned{kVectors});
     for (int task = thread / kWarp; task < parts << part.groups_log;
          task += kWarps) {
       const int g = task & ((1 << part.groups_log) - 1);
-      const int begin = (task >> part.groups_log) * most * kWarp;
+      const int first = (task >> part.groups_log) * most;
       if (g >= part.size()) continue;
       const Range rows = part.rows(tile, g);
       const Range taps = bank.support(rows.begin, rows.end);
@@ -301,8 +352,8 @@ struct Lines {
       const T* row = image +
                      static_cast<int64_t>(taps.begin + done) * shape.image_row +
                      part.pixels.begin * shape.channels + tile.channel;
-      const int number = begin + thread % kWarp;
-      switch (Min(CeilDiv(part.length - begin, kWarp), most)) {
+      const int number = first * kWarp + thread % kWarp;
+      switch (Min(static_cast<int>(vectors) - first, most)) {
         case 1:
           SumUpVectors<1>(shape, tile, row, g, number, part, size, done);
           break;
@@ -334,7 +385,8 @@ struct Lines {
     }
     Group<A> sums[kFilters][kVectors] = {};
     const Group<A>* weights = row_weights[g * part.taps];
-    for (int k = 0; k < size; k += kBatch) {
+    const int64_t row_size = shape.image_row;
+    const auto add = [&](auto all, int taps) {
       A pixels[kBatch][kVectors];
       RATM_UNROLL(kBatch)
       for (int j = 0; j < kBatch; ++j) {
@@ -344,9 +396,10 @@ struct Lines {
           pixels[j][v] = static_cast<A>(*x) - base[v];
         }
         // Past the last tap, where weights are zero, it is read again.
-        const int step = k + j + 1 < size ? shape.image_row : 0;
-        from += step;
-        from_last += step;
+        if (decltype(all)::value || j + 1 < taps) {
+          from += row_size;
+          from_last += row_size;
+        }
       }
       RATM_UNROLL(kBatch)
       for (int j = 0; j < kBatch; ++j, weights += kFilters) {
@@ -359,7 +412,11 @@ struct Lines {
           }
         }
       }
-    }
+    };
+    int k = 0;
+    RATM_UNROLL(1)
+    for (; k + kBatch <= size; k += kBatch) add(std::true_type(), kBatch);
+    if (k < size) add(std::false_type(), size - k);
     RATM_UNROLL(kVectors)
     for (int v = 0; v < kVectors; ++v) {
       const int i = number + v * kWarp;

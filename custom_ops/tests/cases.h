@@ -57,6 +57,9 @@ inline std::vector<Case> Cases() {
         {-3, 22, 1, 0.5, 0.5, 1},
         {15, 1e4, 5, 5, 1, 1},
         {-1e6, -1e6, 1e3, 2, 1, 1}}},
+      {"far off a wide image",
+       {1, 2, 90, 400, 1, 3, 5},
+       {{-1500, 50, 120, 3, 9, 1}, {200, 700, 3, 90, -4, -30}}},
       {"negative stride",
        {1, 3, 90, 80, 3, 20, 40},
        {{40, 45, 1, 1, -2, -3}, {2, 80, 2, 3, -1.5, 4}, {70, 3, 1, 1, 3, -1}}},
@@ -105,6 +108,12 @@ inline std::vector<Case> Cases() {
     extreme.windows.push_back(window);
   }
   cases.push_back(extreme);
+  // Tiles of the image that none of the first windows sees, or all of them.
+  Case crowd = {"crowd", {1, 300, 140, 30, 1, 2, 3}, {}};
+  for (int i = 0; i < 300; ++i) {
+    crowd.windows.push_back({5.0 + i % 20, i < 270 ? 20.0 : 120.0, 1, 1, 2, 1});
+  }
+  cases.push_back(crowd);
   // Anything goes: small and large strides, sigmas and distances, at random.
   std::mt19937 random(1);
   const auto uniform = [&](double low, double high) {

@@ -10,8 +10,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "custom_ops/cuda/blocks.h"
-#include "custom_ops/cuda/grad_images.h"
+#include "custom_ops/cuda/filters.h"
+#include "custom_ops/cuda/works.h"
 #include "custom_ops/tests/cases.h"
 
 namespace {
@@ -38,18 +38,24 @@ struct HostBlock {
   };
 };
 
-template <typename Work>
-void Run(const Work& work, bool backwards) {
-  using Shared = typename Work::Shared;
-  static_assert(std::is_trivially_copyable_v<Shared>);
-  static_assert(sizeof(Shared) <= 64 << 10);
-  for (int64_t unit = 0; unit < work.units(); ++unit) {
-    const auto shared = std::make_unique<Shared>();
-    // Bytes that are NaN to whoever reads what nobody wrote.
-    std::memset(static_cast<void*>(shared.get()), 0xff, sizeof(Shared));
-    work(HostBlock{backwards}, unit, *shared);
+struct Launch {
+  bool backwards;
+
+  template <typename Work>
+  void operator()(const Work& work) const {
+    using Shared = typename Work::Shared;
+    static_assert(std::is_trivially_copyable_v<Shared>);
+    static_assert(sizeof(Shared) <= 64 << 10);
+    for (int64_t unit = 0; unit < work.units(); ++unit) {
+      const auto shared = std::make_unique<Shared>();
+      // Bytes that are NaN to whoever reads what nobody wrote.
+      std::memset(static_cast<void*>(shared.get()), 0xff, sizeof(Shared));
+      work(HostBlock{backwards}, unit, *shared);
+    }
   }
-}
+
+  void Zero(void* to, int64_t bytes) const { std::memset(to, 0, bytes); }
+};
 
 template <typename T>
 struct Results {
@@ -62,30 +68,16 @@ struct Results {
       : glimpses(arguments.grad.size()),
         window_grad(arguments.windows.size()),
         images_grad(arguments.images.size()) {
-    using A = ComputeType<T>;
-    namespace blocks = ratm::blocks;
-    const auto& shape = test.shape;
-    const blocks::Shape sizes(shape);
-    const blocks::Tiling tiling(sizes);
     const T* images = arguments.images.data();
-    const A* windows = arguments.windows.data();
+    const auto* windows = arguments.windows.data();
     const auto* grad = arguments.grad.data();
-    const int64_t count = shape.batch * shape.count;
-
-    Run(blocks::Glimpse<T>{sizes, tiling, images, windows, glimpses.data()},
-        backwards);
-    std::vector<double> sums(count * tiling.tiles * ratm::kWindowSize, 1e300);
-    Run(blocks::GradWindow<T>{sizes, tiling, images, windows, grad, sums.data(),
-                              window_grad.data()},
-        backwards);
-    if (tiling.tiles > 1) {
-      Run(blocks::TotalOfTiles<A>{count * ratm::kWindowSize, tiling.tiles,
-                                  windows, sums.data(), window_grad.data()},
-          backwards);
-    }
+    Launch launch = {backwards};
+    ratm::DoGlimpse(test.shape, images, windows, glimpses.data(), launch);
+    std::vector<double> sums(ratm::GradWindowSums(test.shape), 1e300);
+    ratm::DoGradWindow(test.shape, images, windows, grad, sums.data(),
+                       window_grad.data(), launch);
     if constexpr (!std::is_same_v<T, uint8_t>) {
-      Run(blocks::GradImages<T>(shape, windows, grad, images_grad.data()),
-          backwards);
+      ratm::DoGradImages(test.shape, windows, grad, images_grad.data(), launch);
     }
   }
 };
