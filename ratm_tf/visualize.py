@@ -196,6 +196,58 @@ def true_boxes_strip(examples, columns=6):
     return np.concatenate(rows)[:-_GAP, :-_GAP]
 
 
+def reliability_plot(hits, scores, bins=10):
+    """Draws how often a tracker is right by how sure it is.
+
+    Scores that are as good as they say lie on the diagonal. Points are as large as
+    there are scores in their bin.
+
+    Args:
+        hits: bool array of shape [n], whether the box is on the target.
+        scores: array of shape [n] in 0..1.
+        bins: how many ranges of scores there are.
+
+    Returns:
+        uint8 array of shape [H, W, 3], RGB.
+
+    Raises:
+        ValueError: If `hits` and `scores` differ in shape.
+
+    Example:
+    >>> import numpy as np
+    >>> from ratm_tf.visualize import reliability_plot
+    >>> scores = np.linspace(0, 1, 1000)
+    >>> reliability_plot(scores > np.random.default_rng(0).random(1000), scores).shape
+    (400, 400, 3)
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    hits, scores = np.asarray(hits, float), np.asarray(scores, float)
+    if hits.ndim != 1 or hits.shape != scores.shape:
+        raise ValueError(
+            "Expected `hits` and `scores` of one shape [n]. Received shapes: "
+            f"{list(hits.shape)} and {list(scores.shape)}"
+        )
+    of_bin = np.minimum((scores * bins).astype(int), bins - 1)
+    counts = np.bincount(of_bin, minlength=bins)
+    filled = counts > 0
+    means = [
+        np.bincount(of_bin, values, bins)[filled] / counts[filled]
+        for values in (scores, hits)
+    ]
+    figure = Figure(figsize=(4, 4), dpi=100, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="gray", linewidth=1)
+    axes.scatter(*means, 20 + 300 * counts[filled] / len(scores), color="tab:red")
+    axes.set(xlabel="score", ylabel="part of boxes on their target")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.grid(alpha=0.3)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
 def save_image(path, image):
     """Writes an image file; missing folders are made.
 

@@ -7,6 +7,7 @@ from ratm_tf.visualize import (
     RED,
     draw_boxes,
     film_strip,
+    reliability_plot,
     save_animation,
     save_image,
     true_boxes_strip,
@@ -187,3 +188,23 @@ def test_frames_of_another_range_are_refused(frames, message):
 def test_an_animation_has_a_speed(tmp_path, rate):
     with pytest.raises(ValueError, match="`frames_per_second`"):
         save_animation(tmp_path / "a.gif", np.zeros([2, 9, 9, 3], np.uint8), rate)
+
+
+def test_reliability_is_the_part_of_hits_of_each_bin(monkeypatch):
+    from matplotlib.axes import Axes
+
+    drawn = []
+    scatter = Axes.scatter
+    monkeypatch.setattr(
+        Axes, "scatter", lambda self, *a, **k: drawn.append(a) or scatter(self, *a, **k)
+    )
+    scores = np.array([0.05, 0.05, 0.55, 0.5, 0.5, 0.5, 1.0])
+    hits = np.array([False, True, True, True, True, False, True])
+    picture = reliability_plot(hits, scores)
+    assert picture.dtype == np.uint8 and picture.shape == (400, 400, 3)
+    [(x, y, size)] = drawn
+    np.testing.assert_allclose(x, [0.05, 2.05 / 4, 1.0])
+    np.testing.assert_allclose(y, [0.5, 0.75, 1.0])
+    assert size[1] > size[0] > size[2]
+    with pytest.raises(ValueError, match="of one shape"):
+        reliability_plot(hits, scores[:-1])
