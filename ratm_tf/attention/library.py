@@ -2,20 +2,20 @@
 
 import functools
 import os
-import pathlib
 import sys
 import warnings
 
 import tensorflow as tf
 from tensorflow.python.framework import kernels, op_def_registry
 
+from ratm_tf import build
 from ratm_tf.attention import build_record
 
-PATH = pathlib.Path(__file__).resolve().parent / "_gaussian_glimpse_ops.so"
+PATH = build.LIBRARY
 """The one path the library is loaded from; two copies cannot share a process."""
 
-CHECKOUT = PATH.parents[2]
-"""Where the sources are, if this is not an installed package."""
+SOURCES = build.SOURCES
+"""The folder that holds `custom_ops`, from which the library should be built."""
 
 _OP, _FUNCTION = "Ratm>GaussianGlimpse", "ratm_gaussian_glimpse"
 
@@ -95,7 +95,7 @@ def devices():
 @functools.cache
 def _load():
     """Returns `(ops, None)`, or `(None, reason)` when the library cannot load."""
-    hint = "`pip install .` with a C++ compiler builds it"
+    hint = "`ratm-tf build` with a C++ compiler builds it"
     if op_def_registry.get(_OP) is not None:
         # Someone else loaded it, maybe from another path. Kernels that are registered
         # twice cannot run.
@@ -111,7 +111,7 @@ def _load():
             f"it is built for TensorFlow {built_for} "
             f"and this is TensorFlow {tf.__version__}; {hint}"
         )
-    stale = build_record.staleness(PATH, CHECKOUT)
+    stale = build_record.staleness(PATH, SOURCES)
     if stale is not None:
         warnings.warn(stale, RuntimeWarning, stacklevel=4)
     try:

@@ -21,6 +21,7 @@ PROGRAMS = {
     "serve": "serve",
     "client": "serve_client",
     "doctor": "doctor",
+    "build": "build",
 }
 """Modules of `ratm_tf.cli.programs` by the words that start them."""
 

@@ -33,7 +33,7 @@ def run(program, **environment):
     return output
 
 
-REBUILD = "`pip install .` with a C++ compiler builds it"
+REBUILD = "`ratm-tf build` with a C++ compiler builds it"
 # How to damage it, the reason given, and the advice.
 BREAK = {
     "missing": (
@@ -86,7 +86,7 @@ def test_a_library_older_than_its_sources_is_told_of_once(fused, tmp_path):
         shutil.copy(library.PATH, folder / "ops.so")
         build_record.write(folder / "ops.so", folder, tensorflow=tf.__version__)
         (folder / "custom_ops" / "new.h").write_text("int x;")
-        library.PATH, library.CHECKOUT = folder / "ops.so", folder
+        library.PATH, library.SOURCES = folder / "ops.so", folder
         read("fused")
         read("fused")
         """,
