@@ -7,6 +7,9 @@ import tensorflow as tf
 
 import ratm_tf
 
+# Each is a program of its own, with flags of its own.
+collect_ignore = ["ratm_tf/cli/programs"]
+
 
 @pytest.fixture(autouse=True)
 def names(doctest_namespace):

@@ -1,42 +1,7 @@
-r"""Teaches a trained tracker to say how sure it is, and saves it with that.
+"""The program `ratm-tf fit_score`, which `--help` describes."""
 
-python experiments/fit_score.py --model=runs/mnist/model.keras --dataset=moving_mnist \
-  --output=scored.keras
-"""
-
-import dataclasses
-
-from absl import flags, logging
-
-from ratm_tf.cli import dataset, program, tracker
-
-flags.adopt_module_key_flags(dataset)
-flags.adopt_module_key_flags(tracker)
-_OUTPUT = flags.DEFINE_string("output", None, "The .keras file to write.")
-_SEQUENCES = flags.DEFINE_integer(
-    "sequences", 640, "Training sequences to learn from.", lower_bound=1
-)
-flags.mark_flags_as_required(["model", "output"])
-
-
-def main(_):
-    """Fits on training sequences that come after those that recipes train on."""
-    from ratm_tf.pretrained.compact import save_compact
-    from ratm_tf.training import fit_score
-
-    loaded = tracker.load_tracker()
-    recipe = dataset.recipe(loaded.starts_on_target)
-    recipe = dataclasses.replace(
-        recipe, train_frames=dataset.FRAMES.value or recipe.train_frames
-    )
-    experiment = recipe.build(seed=dataset.SEED.value)
-    batches = experiment.sequences(recipe.steps * recipe.batch_size)
-    data = batches.take(max(5, _SEQUENCES.value // recipe.batch_size))
-    save_compact(
-        fit_score(loaded, data, seed=dataset.SEED.value, verbose=2), _OUTPUT.value
-    )
-    logging.info("Wrote %s", _OUTPUT.value)
-
+from ratm_tf.cli import program
+from ratm_tf.cli.programs import fit_score
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run_module(fit_score)

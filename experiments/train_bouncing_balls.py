@@ -1,31 +1,7 @@
-r"""Trains RATM to follow a bouncing ball (section 6.1 of the paper).
+"""The program `ratm-tf train bouncing_balls`, which `--help` describes."""
 
-Needs no flags. Writes to MODEL_DIR the trained model (model.keras), its IoU on test
-sequences (metrics.json), a picture of tracked test sequences (film_strip.png) and
-TensorBoard logs; started again after an interruption, it goes on from the last epoch.
-
-python experiments/train_bouncing_balls.py --penalty=last --model_dir=/tmp/ratm_balls
-"""
-
-from absl import flags
-
-from ratm_tf.cli import program, training
-
-flags.adopt_module_key_flags(training)
-_PENALTY = flags.DEFINE_enum(
-    "penalty", "all", ["last", "all"], "The frames that the objective looks at."
-)
-
-
-def main(_):
-    """Trains, evaluates and saves a tracker."""
-    from ratm_tf import recipes
-
-    recipe = recipes.bouncing_balls(
-        _PENALTY.value, training.PRESET.value, **training.changes()
-    )
-    training.train(recipe, f"runs/bouncing_balls_{_PENALTY.value}")
-
+from ratm_tf.cli import program
+from ratm_tf.cli.programs import train_bouncing_balls
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run_module(train_bouncing_balls)

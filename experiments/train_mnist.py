@@ -1,44 +1,7 @@
-r"""Trains RATM to follow a moving MNIST digit (section 6.2 of the paper).
+"""The program `ratm-tf train mnist`, which `--help` describes."""
 
-With --digits=2 there are two, which bounce off each other; the tracker starts on one
-and must not hop to the other.
-
-Needs no flags. Writes to MODEL_DIR the trained model (model.keras), its IoU on test
-sequences (metrics.json), a picture of tracked test sequences (film_strip.png) and
-TensorBoard logs; started again after an interruption, it goes on from the last epoch.
-
-python experiments/train_mnist.py --model_dir=/tmp/ratm_mnist
-"""
-
-from absl import flags
-
-from ratm_tf.cli import program, training
-
-flags.adopt_module_key_flags(training)
-_DIGITS = flags.DEFINE_integer(
-    "digits", 1, "Digits in each sequence.", lower_bound=1, upper_bound=2
-)
-_MNIST_PATH = flags.DEFINE_string(
-    "mnist_path",
-    None,
-    "MNIST as an .npz file (default: Keras's, or the sample that the package ships).",
-)
-
-
-def main(_):
-    """Trains, evaluates and saves a tracker."""
-    from ratm_tf import recipes
-
-    recipe = recipes.moving_mnist(
-        _DIGITS.value,
-        training.PRESET.value,
-        mnist_path=_MNIST_PATH.value,
-        sample=True,
-        **training.changes(),
-    )
-    folders = {1: "runs/mnist", 2: "runs/mnist_two_digits"}
-    training.train(recipe, folders[_DIGITS.value])
-
+from ratm_tf.cli import program
+from ratm_tf.cli.programs import train_mnist
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run_module(train_mnist)

@@ -63,7 +63,7 @@ def _build():
         return "no record"
     facts["sources"] = facts["sources"][:12]
     described = "; ".join(f"{name}: {value}" for name, value in facts.items())
-    stale = build_record.staleness(library.PATH, library.CHECKOUT)
+    stale = build_record.staleness(library.PATH, library.SOURCES)
     return described if stale is None else f"STALE. {stale} ({described})"
 
 

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from ratm_tf.datasets.examples import tracker_inputs
-from ratm_tf.opencv import cv2
+from ratm_tf.opencv import VIDEO_CODES, cv2, open_video
 
 RED = (255, 64, 64)
 GREEN = (64, 255, 64)
@@ -271,11 +271,11 @@ def save_image(path, image):
 
 
 def save_animation(path, frames, frames_per_second=10):
-    """Writes an endless animation; missing folders are made.
+    """Writes an endless animation or a video; missing folders are made.
 
     Args:
         path: where to; its ending chooses the format: `.gif`, `.webp` or, animated
-            too, `.png`.
+            too, `.png`; `.mp4` and `.avi` are videos.
         frames: uint8 array of shape [T, H, W, 3], RGB.
         frames_per_second: its speed.
 
@@ -295,9 +295,17 @@ def save_animation(path, frames, frames_per_second=10):
             "Expected `frames_per_second` in 0..1000, without 0. Received: "
             f"{frames_per_second!r}"
         )
+    frames = [np.ascontiguousarray(frame[..., ::-1]) for frame in frames]
+    if pathlib.Path(path).suffix in VIDEO_CODES:
+        pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+        video = open_video(path, frames_per_second, frames[0].shape)
+        for frame in frames:
+            video.write(frame)
+        video.release()
+        return
     path = _writable(path)
     animation = cv2.Animation()
-    animation.frames = [np.ascontiguousarray(frame[..., ::-1]) for frame in frames]
+    animation.frames = frames
     animation.durations = [round(1000 / frames_per_second)] * len(frames)
     if not cv2.imwriteanimation(str(path), animation):
         raise OSError(f"Expected `path` to be writable. Received: {path}")

@@ -25,7 +25,7 @@ def test_report_names_the_versions_and_the_implementation():
 
 def test_report_says_what_the_library_was_built_from(monkeypatch, tmp_path):
     monkeypatch.setattr(library, "PATH", tmp_path / "ops.so")
-    monkeypatch.setattr(library, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(library, "SOURCES", tmp_path)
     assert doctor._build() == "no record"
     source = tmp_path / "custom_ops" / "glimpse.h"
     source.parent.mkdir()

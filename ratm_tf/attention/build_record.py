@@ -1,6 +1,6 @@
-"""What the op library was built from: a JSON file beside it, which setup.py writes.
+"""What the op library was built from: a JSON file beside it.
 
-It imports nothing of the package, as setup.py runs it before there is one.
+It imports nothing of the package: `ratm_tf.build` runs it without TensorFlow.
 """
 
 import hashlib
@@ -53,8 +53,8 @@ def read(library):
         library: path of the library.
 
     Returns:
-        The facts by name, empty where there is no record. setup.py writes `sources`, a
-        hash of them; `tensorflow`, `compiler` and `nvcc`, their versions; `flags`;
+        The facts by name, empty where there is no record: `sources`, a hash of them;
+        `tensorflow`, `compiler` and `nvcc`, their versions; `flags`;
         `instruction_sets`; and `gpu_architectures`, compute capabilities such as
         `"90"`, for GPUs from the last one on too.
 
@@ -95,8 +95,7 @@ def staleness(library, root):
 
     Args:
         library: path of the library.
-        root: the folder that holds `custom_ops`, if there is one: a checkout does, an
-            installed package does not.
+        root: the folder that holds `custom_ops`, if there is one.
 
     Returns:
         A sentence, or None where the sources are those of the build or not there.
@@ -111,5 +110,5 @@ def staleness(library, root):
         return None
     return (
         "The fused Gaussian glimpse was built from other sources than those of "
-        "custom_ops now; `pip install -e .` builds it anew."
+        "custom_ops now; `ratm-tf build` builds it anew."
     )

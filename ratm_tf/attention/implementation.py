@@ -159,7 +159,7 @@ def _gpu_reason():
     if "GPU" not in library.devices():
         return (
             "there is a GPU and the fused op is built for the CPU alone; "
-            "`RATM_TF_CUDA=1 pip install .` with nvcc builds it for both"
+            "`RATM_TF_CUDA=1 ratm-tf build` with nvcc builds it for both"
         )
     record = build_record.read(library.PATH)
     architectures = record.get("gpu_architectures")
@@ -172,7 +172,7 @@ def _gpu_reason():
             return (
                 f"the fused op is built for GPUs of compute capability "
                 f"{', '.join(architectures)}, and there is one of {name}; "
-                f"`RATM_TF_CUDA=1 RATM_TF_CUDA_ARCHITECTURES={name} pip install .` "
+                f"`RATM_TF_CUDA=1 RATM_TF_CUDA_ARCHITECTURES={name} ratm-tf build` "
                 "builds it for that"
             )
     ours = record.get("nvcc")
@@ -180,7 +180,7 @@ def _gpu_reason():
     if ours and theirs and int(ours.split(".")[0]) > int(theirs.split(".")[0]):
         return (
             f"the fused op is built by CUDA {ours} and TensorFlow by CUDA {theirs}, "
-            "whose driver may not run it; `NVCC=... pip install .` builds it by another"
+            "whose driver may not run it; `NVCC=... ratm-tf build` builds it by another"
         )
     return None
 

@@ -2,26 +2,26 @@
 
 import functools
 import os
-import pathlib
 import sys
 import warnings
 
 import tensorflow as tf
 from tensorflow.python.framework import kernels, op_def_registry
 
+from ratm_tf import build
 from ratm_tf.attention import build_record
 
-PATH = pathlib.Path(__file__).resolve().parent / "_gaussian_glimpse_ops.so"
+PATH = build.LIBRARY
 """The one path the library is loaded from; two copies cannot share a process."""
 
-CHECKOUT = PATH.parents[2]
-"""Where the sources are, if this is not an installed package."""
+SOURCES = build.SOURCES
+"""The folder that holds `custom_ops`, from which the library should be built."""
 
 _OP, _FUNCTION = "Ratm>GaussianGlimpse", "ratm_gaussian_glimpse"
 
 
 def load():
-    """Loads the library, once per process.
+    """Loads the library, once per process; where there is none yet, builds it.
 
     On the CPU it uses what the processor has: AVX-512, AVX2 or neither. The environment
     variable `RATM_TF_MAX_CPU_ISA`, `avx512`, `avx2` or `generic`, is a limit to that;
@@ -46,7 +46,8 @@ def load():
 def unavailable_reason():
     """Says why the library cannot be used in this process.
 
-    The first call loads it, unless it is switched off.
+    The first call loads it, unless it is switched off. If it has not been built, and
+    there is a C++ compiler, that is done first, as `ratm-tf build` does it.
 
     Returns:
         A phrase, or None where it is loaded.
@@ -95,15 +96,15 @@ def devices():
 @functools.cache
 def _load():
     """Returns `(ops, None)`, or `(None, reason)` when the library cannot load."""
-    hint = "`pip install .` with a C++ compiler builds it"
+    hint = "`ratm-tf build` with a C++ compiler builds it"
     if op_def_registry.get(_OP) is not None:
         # Someone else loaded it, maybe from another path. Kernels that are registered
         # twice cannot run.
         for module in list(sys.modules.values()):
             if _FUNCTION in getattr(module, "__dict__", ()):
                 return module, None
-    if not PATH.exists():
-        return None, f"{PATH} does not exist; {hint}"
+    if not PATH.exists() and (failure := _build()) is not None:
+        return None, f"{PATH} does not exist, and {failure}; {hint}"
     built_for = build_record.read(PATH).get("tensorflow", tf.__version__)
     if built_for.split(".")[:2] != tf.__version__.split(".")[:2]:
         # Loading against another release can crash instead of raising.
@@ -111,7 +112,7 @@ def _load():
             f"it is built for TensorFlow {built_for} "
             f"and this is TensorFlow {tf.__version__}; {hint}"
         )
-    stale = build_record.staleness(PATH, CHECKOUT)
+    stale = build_record.staleness(PATH, SOURCES)
     if stale is not None:
         warnings.warn(stale, RuntimeWarning, stacklevel=4)
     try:
@@ -121,6 +122,22 @@ def _load():
     if not hasattr(ops, _FUNCTION):
         return None, "another copy of it is loaded in this process"
     return ops, None
+
+
+def _build():
+    """Builds the library in its place; returns why it cannot, or None."""
+    if PATH != build.LIBRARY:
+        return "it is built elsewhere"
+
+    def log(line):
+        print(line, file=sys.stderr, flush=True)
+
+    try:
+        log("Building the fused Gaussian glimpse, once, as `ratm-tf build` does:")
+        build.build(log=log)
+    except (OSError, RuntimeError) as error:
+        return str(error)
+    return None
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What the programs of `experiments/` share: their flags, and what is done with them.
+"""The command `ratm-tf`: its programs, and what they share, which is flags mostly.
 
 Modules here need no TensorFlow until they are told to do something.
 """

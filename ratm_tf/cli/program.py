@@ -6,6 +6,8 @@ import sys
 
 from absl import app, flags, logging
 
+from ratm_tf.cli.quiet import keep_tensorflow_quiet
+
 _TRACEBACK = flags.DEFINE_bool("traceback", False, "Show where an error came from.")
 
 
@@ -17,10 +19,25 @@ def run(main):
     ends it with one sentence on standard error and exit code 1; an interruption with
     130, SIGTERM with 143.
 
+    TensorFlow logs nothing unless `TF_CPP_MIN_LOG_LEVEL` says what is wanted.
+
     Args:
         main: function of the arguments that are no flags.
     """
+    keep_tensorflow_quiet()
     app.run(lambda arguments: _guarded(main, arguments))
+
+
+def run_module(module):
+    """Runs a module of `ratm_tf.cli.programs` as the program that was started.
+
+    Args:
+        module: has `main` as `run` takes it; `--help` shows its docstring and flags.
+    """
+    sys.modules["__main__"].__doc__ = module.__doc__
+    for flag in flags.FLAGS.get_key_flags_for_module(module):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    run(module.main)
 
 
 def _guarded(main, arguments):

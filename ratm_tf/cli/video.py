@@ -20,7 +20,6 @@ _INITIAL_BOX = flags.DEFINE_list(
 _OUTPUT = flags.DEFINE_string("output", None, "Video to write, .mp4 or .avi.")
 _SHOW = flags.DEFINE_boolean("show", False, "Show the video; the key q ends it.")
 
-_CODES = {".avi": "MJPG", ".mp4": "mp4v"}
 # What MPEG-4 can take: its clock has 16 bits. Files without a rate say 0 or more.
 _RATES, _USUAL_RATE = (1.0, 1000.0), 25.0
 
@@ -101,15 +100,19 @@ def report(tracked, frames_per_second):
     """Prints a line of JSON for each frame and its box, and draws them as flags say.
 
     Args:
-        tracked: iterable of frames, BGR, and boxes (x1, y1, x2, y2), float arrays.
+        tracked: iterable of frames, BGR, boxes (x1, y1, x2, y2), float arrays, and
+            scores, numbers in 0..1, or None where there is none.
         frames_per_second: of the video written.
 
     Raises:
         ValueError: if the flags say what cannot be.
     """
     with _Writer(frames_per_second) as write:
-        for index, (frame, box) in enumerate(tracked):
-            print(json.dumps({"frame": index, "box": box.tolist()}), flush=True)
+        for index, (frame, box, score) in enumerate(tracked):
+            line = {"frame": index, "box": box.tolist()}
+            if score is not None:
+                line["score"] = round(float(score), 4)
+            print(json.dumps(line), flush=True)
             if not write(frame, box):
                 break
 
@@ -122,10 +125,13 @@ def check_output():
             display to show it on.
     """
     if _OUTPUT.value:
+        from ratm_tf.opencv import VIDEO_CODES
+
         path = pathlib.Path(_OUTPUT.value)
-        if path.suffix not in _CODES:
+        if path.suffix not in VIDEO_CODES:
             raise ValueError(
-                f"Expected --output to end in {' or '.join(_CODES)}. Received: {path}"
+                f"Expected --output to end in {' or '.join(VIDEO_CODES)}. Received: "
+                f"{path}"
             )
         if path.exists() and not is_stream() and path.samefile(_VIDEO.value):
             raise ValueError(f"Expected --output other than --video. Received: {path}")
@@ -165,28 +171,16 @@ class _Writer:
         """Returns whether to go on."""
         if not _OUTPUT.value and not _SHOW.value:
             return True
-        from ratm_tf.opencv import cv2
+        from ratm_tf.opencv import cv2, open_video
         from ratm_tf.visualize import RED, draw_boxes
 
         drawn = draw_boxes(frame[None], box[None], RED[::-1], scale=1)[0]
         if _OUTPUT.value:
-            self._file = self._file or self._open(drawn)
+            self._file = self._file or open_video(
+                _OUTPUT.value, self._frames_per_second, drawn.shape
+            )
             self._file.write(drawn)
         if _SHOW.value:
             cv2.imshow(_VIDEO.value, drawn)
             return cv2.waitKey(1) != ord("q")
         return True
-
-    def _open(self, frame):
-        from ratm_tf.opencv import cv2
-
-        path = pathlib.Path(_OUTPUT.value)
-        code = cv2.VideoWriter.fourcc(*_CODES[path.suffix])
-        size = frame.shape[1::-1]
-        writer = cv2.VideoWriter(str(path), code, self._frames_per_second, size)
-        if not writer.isOpened():
-            raise ValueError(
-                f"Expected --output to be a file that OpenCV can write. Received: "
-                f"{path}"
-            )
-        return writer

@@ -1,13 +1,17 @@
 """How the op library loads and fails to, each in a process of its own."""
 
+import json
 import os
+import pathlib
+import shutil
 import subprocess
 import sys
 import textwrap
 
 import pytest
+import tensorflow as tf
 
-from ratm_tf.attention import library
+from ratm_tf.attention import build_record, library
 
 PRELUDE = """
 import pathlib
@@ -33,7 +37,8 @@ def run(program, **environment):
     return output
 
 
-REBUILD = "`pip install .` with a C++ compiler builds it"
+FROM_PACKAGE = pathlib.Path("ratm_tf", "attention", library.PATH.name)
+REBUILD = "`ratm-tf build` with a C++ compiler builds it"
 # How to damage it, the reason given, and the advice.
 BREAK = {
     "missing": (
@@ -76,6 +81,22 @@ def test_failure_falls_back_with_one_warning(how):
     assert output.count(hint) == 1
 
 
+def test_where_there_is_none_it_is_built_once(fused, tmp_path):
+    """By a copy of the package, as pip leaves it: without the library."""
+    root = pathlib.Path(library.__file__).parents[2]
+    built = shutil.ignore_patterns("_gaussian_glimpse_ops.*", "__pycache__", "*.keras")
+    for folder in ("ratm_tf", "custom_ops"):
+        shutil.copytree(root / folder, tmp_path / folder, ignore=built)
+    there = {"PYTHONPATH": str(tmp_path), "RATM_TF_PY_OPS": "0"}
+    output = run("read()", **there, CXX="no-such-compiler")
+    assert output.count("there is no C++ compiler no-such-compiler") == 1
+    programs = ['read("fused")', 'read("fused")']
+    outputs = [run(program, **there) for program in programs]
+    assert ["Building the fused" in output for output in outputs] == [True, False]
+    record = json.loads(build_record.path_of(tmp_path / FROM_PACKAGE).read_text())
+    assert record["tensorflow"] == tf.__version__
+
+
 def test_a_library_older_than_its_sources_is_told_of_once(fused, tmp_path):
     output = run(
         f"""
@@ -86,7 +107,7 @@ def test_a_library_older_than_its_sources_is_told_of_once(fused, tmp_path):
         shutil.copy(library.PATH, folder / "ops.so")
         build_record.write(folder / "ops.so", folder, tensorflow=tf.__version__)
         (folder / "custom_ops" / "new.h").write_text("int x;")
-        library.PATH, library.CHECKOUT = folder / "ops.so", folder
+        library.PATH, library.SOURCES = folder / "ops.so", folder
         read("fused")
         read("fused")
         """,

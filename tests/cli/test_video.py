@@ -27,7 +27,7 @@ def clip(tmp_path):
 
 def report():
     source = video.Video()
-    video.report(((f, BOX) for f in source.frames()), source.frames_per_second)
+    video.report(((f, BOX, None) for f in source.frames()), source.frames_per_second)
 
 
 def test_a_file_is_tracked_and_drawn_at_its_rate(set_flags, clip, tmp_path, capsys):
