@@ -21,12 +21,14 @@ PROJECT_TESTS = {
     "test_conformance",
     "test_install",
     "test_layout",
+    "test_page",
     "test_own_videos",
     "test_readme",
 }
 # Modules that the tests of another use throughout, and tables.
 TESTED_ELSEWHERE = {
     "cli/classifier",  # by the programs, as all of cli
+    "cli/dataset",
     "cli/run",
     "cli/training",
     "recipes/__main__",  # by the recipes that it prints

@@ -18,7 +18,6 @@ DATASET = flags.DEFINE_enum(
 FRAMES = flags.DEFINE_integer(
     "frames", None, "Frames of each sequence (default: the paper's).", lower_bound=1
 )
-SEED = flags.DEFINE_integer("seed", 0, "Seed of the sequences.", lower_bound=0)
 _MNIST_PATH = flags.DEFINE_string(
     "mnist_path",
     None,

@@ -32,9 +32,9 @@ def main():
     """Runs the program that the command line names, or lists them all."""
     arguments = sys.argv[1:]
     for count in (2, 1):
-        words = " ".join(arguments[:count])
-        if words in PROGRAMS:
-            sys.argv = [f"ratm-tf {words}", *arguments[count:]]
+        words, rest = " ".join(arguments[:count]), arguments[count:]
+        if words in PROGRAMS and not _names_another(words, rest):
+            sys.argv = [f"ratm-tf {words}", *rest]
             module = f"{programs.__name__}.{PROGRAMS[words]}"
             return program.run_module(importlib.import_module(module))
     if arguments == ["--version"]:
@@ -51,6 +51,12 @@ def main():
         file=sys.stderr,
     )
     return 1
+
+
+def _names_another(words, rest):
+    """Whether a command's further words ask for one that begins with it."""
+    longer = any(name.startswith(f"{words} ") for name in PROGRAMS)
+    return longer and (rest in ([], ["-h"]) or not rest[0].startswith("-"))
 
 
 def usage(names):

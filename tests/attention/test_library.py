@@ -24,13 +24,14 @@ def read(implementation="auto"):
 """
 
 
-def run(program, **environment):
+def run(program, cwd=None, **environment):
     """Runs a program after the prelude; returns what it wrote to either stream."""
     result = subprocess.run(
         [sys.executable, "-c", PRELUDE + textwrap.dedent(program)],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
         capture_output=True,
         text=True,
+        cwd=cwd,
     )
     output = result.stdout + result.stderr
     assert result.returncode == 0, output
@@ -87,7 +88,7 @@ def test_where_there_is_none_it_is_built_once(fused, tmp_path):
     built = shutil.ignore_patterns("_gaussian_glimpse_ops.*", "__pycache__", "*.keras")
     for folder in ("ratm_tf", "custom_ops"):
         shutil.copytree(root / folder, tmp_path / folder, ignore=built)
-    there = {"PYTHONPATH": str(tmp_path), "RATM_TF_PY_OPS": "0"}
+    there = {"cwd": tmp_path, "PYTHONPATH": str(tmp_path), "RATM_TF_PY_OPS": "0"}
     output = run("read()", **there, CXX="no-such-compiler")
     assert output.count("there is no C++ compiler no-such-compiler") == 1
     programs = ['read("fused")', 'read("fused")']

@@ -6,7 +6,7 @@ import ratm_tf
 
 def test_a_tracker_gets_a_score(run, tmp_path):
     output = tmp_path / "scored.keras"
-    options = {"model": "pretrained:bouncing_balls_last", "dataset": "bouncing_balls"}
+    options = {"model": "pretrained:bouncing_balls", "dataset": "bouncing_balls"}
     run("fit_score.py", output=output, sequences=80, frames=12, **options)
     scored = keras.saving.load_model(output)
     test = ratm_tf.datasets.bouncing_balls_sequences(
@@ -16,7 +16,7 @@ def test_a_tracker_gets_a_score(run, tmp_path):
     frames[:, 6:] = 0
     scores = scored({"frames": frames})["scores"].numpy()
     assert scores[:, 6:].max() < 0.5 < scores[:, 5].mean()
-    tracker = ratm_tf.load_pretrained("bouncing_balls_last")
+    tracker = ratm_tf.load_pretrained("bouncing_balls")
     np.testing.assert_allclose(
         scored({"frames": frames})["boxes"], tracker({"frames": frames})["boxes"], 1e-4
     )

@@ -13,6 +13,7 @@ from ratm_tf.cli import dataset, tracker
 flags.adopt_module_key_flags(dataset)
 flags.adopt_module_key_flags(tracker)
 _OUTPUT = flags.DEFINE_string("output", None, "The .keras file to write.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the sequences.", lower_bound=0)
 _SEQUENCES = flags.DEFINE_integer(
     "sequences", 640, "Training sequences to learn from.", lower_bound=1
 )
@@ -29,10 +30,8 @@ def main(_):
     recipe = dataclasses.replace(
         recipe, train_frames=dataset.FRAMES.value or recipe.train_frames
     )
-    experiment = recipe.build(seed=dataset.SEED.value)
+    experiment = recipe.build(seed=_SEED.value)
     batches = experiment.sequences(recipe.steps * recipe.batch_size)
     data = batches.take(max(5, _SEQUENCES.value // recipe.batch_size))
-    save_compact(
-        fit_score(loaded, data, seed=dataset.SEED.value, verbose=2), _OUTPUT.value
-    )
+    save_compact(fit_score(loaded, data, seed=_SEED.value, verbose=2), _OUTPUT.value)
     logging.info("Wrote %s", _OUTPUT.value)

@@ -3,7 +3,7 @@ r"""Picks the MNIST sample that the package ships, from a full MNIST file.
 The same number of digits of every class, spread evenly over the split and kept
 in its order: 5,000 of the training digits and 1,000 of the test digits.
 
-python -m ratm_tf.datasets.sources.make_mnist_sample --mnist_path=mnist.npz
+python -m ratm_tf.datasets.sources.make_mnist_sample --mnist=mnist.npz
 """
 
 import numpy as np
@@ -11,8 +11,8 @@ from absl import app, flags
 
 from ratm_tf.datasets.sources import mnist
 
-_MNIST_PATH = flags.DEFINE_string(
-    "mnist_path", None, "All of MNIST, as an .npz file (default: Keras finds it)."
+_MNIST = flags.DEFINE_string(
+    "mnist", None, "All of MNIST, as an .npz file (default: Keras finds it)."
 )
 
 
@@ -28,8 +28,8 @@ def pick(images, labels, per_class):
 
 def main(_):
     """Writes the package's `mnist_sample.npz`."""
-    x_train, y_train = pick(*mnist.load_digits("train", _MNIST_PATH.value), 500)
-    x_test, y_test = pick(*mnist.load_digits("test", _MNIST_PATH.value), 100)
+    x_train, y_train = pick(*mnist.load_digits("train", _MNIST.value), 500)
+    x_test, y_test = pick(*mnist.load_digits("test", _MNIST.value), 100)
     np.savez_compressed(
         mnist.SAMPLE_PATH,
         x_train=x_train,

@@ -132,15 +132,15 @@ def test_tracks_what_a_tracker_finds_itself(browser, tmp_path):
     np.testing.assert_allclose(boxes, expected, atol=1e-3)
 
 
-def test_keys_draw_a_box_on_a_small_screen(browser, given_server):
+def test_keys_draw_a_box_on_a_small_screen(browser, tmp_path):
     browser.set_window_size(400, 800)
     try:
-        opened(browser, given_server, "digit")
-        width = browser.execute_script("return document.documentElement.scrollWidth")
-        assert width <= browser.execute_script("return window.innerWidth")
-        canvas = browser.find_element(By.ID, "frame")
-        canvas.send_keys(Keys.ARROW_RIGHT)
-        assert browser.find_element(By.ID, "track").is_enabled()
+        with served("moving_mnist_two_digits", tmp_path) as server:
+            opened(browser, server, "digits")
+            width = "return document.documentElement.scrollWidth - window.innerWidth"
+            assert browser.execute_script(width) <= 0
+            browser.find_element(By.ID, "frame").send_keys(Keys.ARROW_RIGHT)
+            assert browser.find_element(By.ID, "track").is_enabled()
     finally:
         browser.set_window_size(1000, 800)
 
