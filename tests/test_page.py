@@ -1,6 +1,7 @@
 """The page at `/`, in a real browser where there is one."""
 
 import json
+import os
 import shutil
 
 import cv2
@@ -113,6 +114,8 @@ def test_tracks_a_clip_from_a_drawn_box(browser, tmp_path):
             "return Math.max(...data.filter((_, i) => i % 4 < 3));"
         )
         assert brightest > 50
+        if picture := os.environ.get("RATM_TF_PAGE_PICTURE"):
+            browser.save_screenshot(picture)
         score = browser.find_element(By.ID, "score").text
         assert 0 <= float(score) <= 1
     np.testing.assert_allclose(told["initial_box"], [BOX], atol=0.5)
