@@ -33,6 +33,7 @@ def sources(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "SOURCES", folder.parent)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("RATM_TF_CUDA", "0")
+    monkeypatch.setenv("CXXFLAGS", "")
     return folder
 
 

@@ -287,19 +287,24 @@ def small_cnn(glimpse_size):
 
 
 def start_from(tracker, model):
-    """Gives a tracker the weights of another one of the same parts.
+    """Gives a tracker the weights of another one of the same parts, but for a score.
 
     Args:
         tracker: a built `ratm_tf.Tracker`.
         model: the other one, a `.keras` file or `pretrained:NAME`.
 
     Raises:
-        ValueError: if it has other weights, or its windows move in another way, or
-            there is none of that name.
+        ValueError: if it is no tracker, has other weights, or its windows move in
+            another way, or there is none of that name.
     """
     loaded = pretrained.load(model)
-    shapes = [tuple(weight.shape) for weight in tracker.weights]
-    found = [tuple(weight.shape) for weight in loaded.weights]
+    if not isinstance(loaded, Tracker):
+        raise ValueError(
+            f"Expected `initial_model` to be a tracker. Received: {model}, a "
+            f"{type(loaded).__name__}"
+        )
+    shapes = [tuple(weight.shape) for weight in _learnt(tracker)]
+    found = [tuple(weight.shape) for weight in _learnt(loaded)]
     if found != shapes:
         raise ValueError(
             f"Expected `initial_model` to have weights of the shapes {shapes}. "
@@ -311,7 +316,14 @@ def start_from(tracker, model):
             "Expected `initial_model` to have the window update "
             f"{tracker.cell.window_update!r}. Received: {model}, with {update!r}"
         )
-    tracker.set_weights(loaded.get_weights())
+    for weight, value in zip(_learnt(tracker), _learnt(loaded), strict=True):
+        weight.assign(value)
+
+
+def _learnt(tracker):
+    """The weights of a tracker's cell and of its objectives."""
+    parts = [tracker.loop, *tracker.objectives.values()]
+    return [weight for part in parts for weight in part.weights]
 
 
 def named(argument, name, choices):

@@ -165,8 +165,10 @@ def test_starts_from_another_tracker(tmp_path):
     for a, b in zip(first.weights, started.weights, strict=True):
         np.testing.assert_array_equal(a, b)
     packaged = recipes.people(initial_model="pretrained:people")._people_tracker("auto")
-    expected = ratm_tf.load_pretrained("people").get_weights()
+    expected = ratm_tf.load_pretrained("people").loop.get_weights()
     for a, b in zip(packaged.get_weights(), expected, strict=True):
         np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="to be a tracker. Received: .*mnist_cnn"):
+        recipes.people(initial_model="pretrained:mnist_cnn")._people_tracker("auto")
     with pytest.raises(ValueError, match="`initial_model` to have weights.*first"):
         recipes.people(preset="paper", **initial)._people_tracker("auto")
