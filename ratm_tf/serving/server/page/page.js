@@ -187,6 +187,7 @@ async function encoded() {
 
 async function track() {
   const start = takesBox ? { initial_box: [box] } : {};
+  const tracked = source;
   running = true;
   find("track").disabled = true;
   find("stop").disabled = false;
@@ -206,7 +207,7 @@ async function track() {
       find("score").textContent = answer.scores ? answer.scores[0].toFixed(2) : "this tracker has none";
       find("rate").textContent = ((1000 * boxes.length) / (performance.now() - began)).toFixed(1);
       say("Tracking …");
-    } while (running && (await source.next()));
+    } while (running && (await tracked.next()));
     say(`Tracked ${boxes.length} frames.`);
   } catch (error) {
     say(`The server says: ${error.message}`);
@@ -214,15 +215,15 @@ async function track() {
   running = false;
   find("stop").disabled = true;
   document.body.dataset.tracked = JSON.stringify({ ...start, boxes });
+  if (source !== tracked) return;
   // Once more from its beginning, where it has one.
-  const { again } = source;
-  if (again !== camera) {
-    source.close();
-    source = await again();
+  if (tracked.again !== camera) {
+    tracked.close();
+    source = await tracked.again();
     await source.next();
     if (takesBox) [box] = start.initial_box;
-    find("track").disabled = false;
   }
+  find("track").disabled = false;
 }
 
 // ---- drawing a box ----
