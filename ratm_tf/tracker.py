@@ -17,6 +17,8 @@ from ratm_tf.boxes import KINDS, box_from_window, scale_box, window_from_box
 MOST_UNROLLED_USES = 320
 
 _OUTPUTS = ("boxes", "corner_boxes", "windows", "glimpses", "scores")
+# In training, for objectives: the cell's features, where it returns them.
+_FEATURES = "features of glimpses"
 
 
 @keras.saving.register_keras_serializable(package="ratm_tf")
@@ -39,7 +41,9 @@ class Tracker(keras.Model):
             that name. They judge glimpses `[B * T, N, M, C]` in training and
             evaluation, and take no part in tracking, as the paper switches its
             classifier off at test time. Those with `trainable = False` judge in
-            inference mode. One may be the cell's `features`, or contain them.
+            inference mode. One may be the cell's `features`, or a functional model
+            that begins with them: if the cell has `return_features`, it goes on from
+            those of the recurrence, and in training nothing is computed twice.
         score: a Keras model of glimpses `[B, N, M, C]` to `[B, 1]`, both in 0..1: how
             sure it is that the window is on the target, as `ratm_tf.training.fit_score`
             teaches it. It is frozen, and judges in inference mode.
@@ -207,7 +211,10 @@ class Tracker(keras.Model):
                 inputs.get("initial_box"),
             ),
         )
-        return self._outputs(output)
+        outputs = self._outputs(output)
+        if training and self.cell.return_features:
+            outputs[_FEATURES] = self.cell.split_output(output)[2]
+        return outputs
 
     def _unrolls(self, length):
         if self.unroll is not None:
@@ -217,7 +224,7 @@ class Tracker(keras.Model):
         return length * len(self.cell.weights) <= MOST_UNROLLED_USES
 
     def _outputs(self, output):
-        windows, glimpses = self.cell.split_output(output)
+        windows, glimpses, *_ = self.cell.split_output(output)
         outputs = {
             "boxes": self.box_from_window(windows),
             "corner_boxes": self.box_from_window(windows, "corner"),
@@ -400,7 +407,12 @@ class Tracker(keras.Model):
                 model = self.objectives[name]
                 if name not in y_pred:
                     mode = training and model.trainable
-                    y_pred[name] = _each_frame(model, y_pred["glimpses"], mode)
+                    judge, seen = model, y_pred["glimpses"]
+                    if _FEATURES in y_pred:
+                        rest = _rest(model, self.cell.features)
+                        if rest is not None:
+                            judge, seen = rest, y_pred[_FEATURES]
+                    y_pred[name] = _each_frame(judge, seen, mode)
                 if name not in labels:
                     judged = _each_frame(model, true_glimpses(), False)
                     labels[name] = tf.stop_gradient(judged)
@@ -491,3 +503,30 @@ def _each_frame(model, glimpses, training):
     return tf.ensure_shape(
         tf.reshape(judged, shape), glimpses.shape[:2] + judged.shape[1:]
     )
+
+
+def _rest(model, features):
+    """What a model makes of the features that it begins with, or None."""
+    if model is features:
+        return keras.layers.Identity()
+    if not isinstance(getattr(model, "output", None), keras.KerasTensor):
+        return None
+    made = _made_by(features, model.output)
+    if made is None:
+        return None
+    try:
+        return keras.Model(made, model.output)
+    except ValueError:  # It sees the glimpses otherwise, too.
+        return None
+
+
+def _made_by(layer, tensor):
+    """What a layer makes on the way to a Keras tensor, or None."""
+    operation, node_index, _ = tensor._keras_history
+    if operation is layer:
+        return tensor
+    for before in operation._inbound_nodes[node_index].input_tensors:
+        made = _made_by(layer, before)
+        if made is not None:
+            return made
+    return None

@@ -551,6 +551,61 @@ def test_what_is_in_two_places_loads_as_one(make, tmp_path):
     assert len(shared) == len(features.weights) > 0
 
 
+def counted():
+    class Counted(keras.layers.Dense):
+        calls = 0
+
+        def call(self, inputs):
+            self.calls += 1
+            return super().call(inputs)
+
+    layer = Counted(3)
+    glimpse = keras.Input([*SIZE, 1])
+    flat = keras.layers.Flatten()
+    return layer, keras.Model(glimpse, keras.layers.Dense(2)(flat(layer(glimpse))))
+
+
+def sees_the_glimpse_too():
+    features, _ = one_model()
+    glimpse = keras.Input([*SIZE, 1])
+    both = [features(glimpse), keras.layers.Flatten()(glimpse)]
+    return features, keras.Model(glimpse, keras.layers.Concatenate()(both))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        counted,
+        one_model,
+        one_within_another,
+        two_ends_of_one,
+        sees_the_glimpse_too,
+    ],
+)
+def test_objective_goes_on_from_the_features_of_the_recurrence(make):
+    frames, boxes = FRAMES[:, :2], BOXES[:, :2]
+    trained, calls = [], []
+    for return_features in (False, True):
+        keras.utils.set_random_seed(0)
+        features, objective = make()
+        cell = ratm_tf.RATMCell(
+            8, SIZE, features=features, return_features=return_features
+        )
+        tracker = ratm_tf.Tracker(cell, {"judged": objective})
+        tracker.compile(keras.optimizers.SGD(0.1), {"judged": "mse"})
+        tracker.build({"frames": frames.shape})
+        built = getattr(features, "calls", 0)
+        tracker.fit({"frames": frames}, boxes, verbose=0)
+        trained.append(tracker.get_weights())
+        calls.append(getattr(features, "calls", 0) - built)
+    for weight, expected in zip(*trained, strict=True):
+        np.testing.assert_allclose(weight, expected, rtol=1e-4, atol=1e-6)
+    if (
+        make is counted
+    ):  # Each frame, what its window shows, and what the true one does.
+        assert calls == [4, 3]
+
+
 @pytest.mark.parametrize("name", ["boxes", "glimpses"])
 def test_objectives_replace_no_output(name):
     with pytest.raises(ValueError, match=f"`objectives`.*'{name}'"):

@@ -86,6 +86,8 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             `ratm_tf.objectives.WeightPenalty`.
         min_sigma: see `GaussianGlimpse`.
         implementation: see `GaussianGlimpse`.
+        return_features: whether the output has the features of the glimpse, too, for
+            objectives that go on from there.
 
     Call arguments:
         frame: `[B, H, W, C]`, uint8 in 0..255 (read without a float copy and scaled to
@@ -100,7 +102,8 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
 
     Returns:
         `(output, new_states)`. `output` `[B, 6 + N*M*C]`, float32, is the window in
-        pixels and the glimpse in 0..1, which `split_output` takes apart.
+        pixels and the glimpse in 0..1, and with `return_features` what the features
+        make of it. `split_output` takes it apart.
 
     Raises:
         ValueError: if an argument is not one of those named above, or frames do not
@@ -129,6 +132,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         dtype=None,
         sees_window=False,
         scales=(1.0,),
+        return_features=False,
         **kwargs,
     ):
         super().__init__(autocast=False, dtype="float32", **kwargs)
@@ -157,6 +161,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         self.window_update = window_update
         self.sees_window = sees_window
         self.scales = _checked_scales(scales)
+        self.return_features = return_features
         self.initial_window = initial_window
         self.initial_sigma = initial_sigma
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
@@ -179,6 +184,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             name="window",
         )
         self._channels = None
+        self._features_shape = None
 
     @property
     def units(self):
@@ -217,8 +223,12 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
 
     @property
     def output_size(self):
-        """Numbers in the output, `6 + N*M*C`, once the cell is built."""
-        return 6 + math.prod(self.glimpse_shape)
+        """Numbers in the output, `6 + N*M*C` and the features, once it is built."""
+        return 6 + sum(map(math.prod, self._returned_shapes()))
+
+    def _returned_shapes(self):
+        """Shapes of what the output has after the window."""
+        return [self.glimpse_shape] + [self._features_shape] * self.return_features
 
     def build(self, frame_shape):
         if len(frame_shape) != 4 or frame_shape[-1] is None:
@@ -228,8 +238,8 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             )
         self._channels = frame_shape[-1]
         self.input_spec = keras.InputSpec(ndim=4, axes={-1: self._channels})
-        of_a_scale = math.prod(self._built_features_shape())
-        self._features_size = len(self.scales) * of_a_scale
+        self._features_shape = tuple(self._built_features_shape())
+        self._features_size = len(self.scales) * math.prod(self._features_shape)
         self._inputs_size = self._features_size + (8 if self.sees_window else 0)
         if not self.recurrent_cell.built:
             self.recurrent_cell.build((frame_shape[0], self._inputs_size))
@@ -273,15 +283,15 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         if self.features is not None:
             learning = training and self.features.trainable
             features = self.features(features, training=learning)
-        features = tf.reshape(features, [-1, self._features_size])
+        inputs = features = tf.reshape(features, [-1, self._features_size])
         if self.sees_window:
             place = tf.concat([_place(activations), _MOTION * states[-1]], axis=-1)
             place = tf.cast(place, features.dtype)
-            features = tf.concat([features, place], axis=-1)
+            inputs = tf.concat([features, place], axis=-1)
         hidden = keras.tree.pack_sequence_as(
             _as_list(self.recurrent_cell.state_size), hidden
         )
-        output, hidden = self.recurrent_cell(features, hidden)
+        output, hidden = self.recurrent_cell(inputs, hidden)
 
         following = self._next_window(
             tf.cast(self.window(output), tf.float32), activations, bias
@@ -290,8 +300,11 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         states = [*hidden, following, bias]
         if self.sees_window:
             states.append(_place(following) - _place(activations))
-        glimpse = tf.reshape(glimpse, [-1, self.output_size - 6])
-        return tf.concat([window, glimpse], axis=-1), states
+        returned = [window, tf.reshape(glimpse, [-1, math.prod(self.glimpse_shape)])]
+        if self.return_features:
+            of_glimpse = features[:, : math.prod(self._features_shape)]
+            returned.append(tf.cast(of_glimpse, tf.float32))
+        return tf.concat(returned, axis=-1), states
 
     def _seen(self, frame, activations):
         """The glimpse, its window, and the glimpses `[B*K, N, M, C]` at all scales."""
@@ -372,16 +385,22 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         """Takes the cell's output apart, of one step or of a sequence.
 
         Args:
-            output: `[B, 6 + N*M*C]` or `[B, T, 6 + N*M*C]`, a tensor or a
+            output: the cell's `[B, ...]` or a sequence's `[B, T, ...]`, a tensor or a
                 `keras.KerasTensor`.
 
         Returns:
             `(window, glimpse)`, `[B, 6]` or `[B, T, 6]` in pixels, and `[B, N, M, C]`
-            or `[B, T, N, M, C]` in 0..1.
+            or `[B, T, N, M, C]` in 0..1; with `return_features` these, too, in the
+            shape that they have.
         """
         steps = [-1 if length is None else length for length in output.shape[1:-1]]
-        reshape = keras.layers.Reshape((*steps, *self.glimpse_shape), dtype="float32")
-        return output[..., :6], reshape(output[..., 6:])
+        parts, start = [output[..., :6]], 6
+        for shape in self._returned_shapes():
+            end = start + math.prod(shape)
+            reshape = keras.layers.Reshape((*steps, *shape), dtype="float32")
+            parts.append(reshape(output[..., start:end]))
+            start = end
+        return tuple(parts)
 
     def get_initial_state(self, batch_size=None, activations=None):
         """The states before the first frame: `h_0 = 0` and the first window.
@@ -421,6 +440,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             "window_update": self.window_update,
             "sees_window": self.sees_window,
             "scales": self.scales,
+            "return_features": self.return_features,
             "initial_window": self.initial_window,
             "initial_sigma": self.initial_sigma,
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),

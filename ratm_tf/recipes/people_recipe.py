@@ -116,6 +116,7 @@ class PeopleRecipe(Recipe):
             objective = _scaled(objective, self.hidden_scale)
             objective.trainable = self.finetune  # and the features, a part of it
             options |= {"features": features, "objectives": {"features": objective}}
+            options["return_features"] = True  # so that convolutions run once
         tracker = self._tracker(implementation, **options)
         if self.small_start:
             kernel = tracker.cell.recurrent_cell.kernel
