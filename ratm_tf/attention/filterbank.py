@@ -5,10 +5,43 @@ is dense: its cost follows the image. XLA compiles it and it has derivatives of
 every order.
 """
 
+import contextlib
+import threading
+
 import tensorflow as tf
 
 MIN_SIGMA = 1e-6
 """Smaller (and negative) standard deviations count as this many pixels."""
+
+_scope = threading.local()
+
+
+@contextlib.contextmanager
+def portable():
+    """Takes this thread's glimpses in a form that other runtimes run, too.
+
+    It computes in float32 alone, in which boxes differ by less than 1e-3 pixels, and
+    does not look out for windows that are not finite. It holds for eager calls, and for
+    graphs while they are traced.
+
+    Yields:
+        None.
+
+    Example:
+    >>> with portable():
+    ...     grid_means(10.0, 2.0, 3).dtype
+    tf.float32
+    """
+    outer = _is_portable()
+    _scope.portable = True
+    try:
+        yield
+    finally:
+        _scope.portable = outer
+
+
+def _is_portable():
+    return getattr(_scope, "portable", False)
 
 
 def grid_means(center, stride, size):
@@ -22,15 +55,16 @@ def grid_means(center, stride, size):
         size: number of Gaussians, a positive integer.
 
     Returns:
-        The means in pixels, float64, shape `[..., size]`.
+        The means in pixels, float64 (float32 if `portable`), shape `[..., size]`.
 
     Example:
     >>> grid_means(10.0, 2.0, 3).numpy()
     array([ 8., 10., 12.])
     """
-    offsets = tf.range(size, dtype=tf.float64) - (size - 1) / 2
-    center = tf.cast(center, tf.float64)[..., tf.newaxis]
-    stride = tf.cast(stride, tf.float64)[..., tf.newaxis]
+    dtype = tf.float32 if _is_portable() else tf.float64
+    offsets = tf.range(size, dtype=dtype) - (size - 1) / 2
+    center = tf.cast(center, dtype)[..., tf.newaxis]
+    stride = tf.cast(stride, dtype)[..., tf.newaxis]
     return center + offsets * stride
 
 
@@ -43,14 +77,14 @@ def filter_bank(mu, sigma, length):
     the nearest pixel, and off the image it becomes the edge pixel.
 
     Args:
-        mu: means in pixels, float64, shape `[..., n]`.
+        mu: means in pixels, as `grid_means` makes them, shape `[..., n]`.
         sigma: standard deviation in pixels, any floating dtype, shape `[...]`.
             Below `MIN_SIGMA` it counts as `MIN_SIGMA`, with a gradient of zero.
         length: number of pixels along the axis, a positive integer or scalar
             tensor.
 
     Returns:
-        The rows, float64 in `[0, 1]`, shape `[..., n, length]`.
+        The rows, in the dtype of `mu` and in `[0, 1]`, shape `[..., n, length]`.
 
     Example:
     >>> filter_bank(grid_means(1.0, 1.0, 3), 1e-3, 3).numpy()
@@ -58,12 +92,12 @@ def filter_bank(mu, sigma, length):
            [0., 1., 0.],
            [0., 0., 1.]])
     """
-    mu = tf.clip_by_value(tf.cast(mu, tf.float64), -1e100, 1e100)[
-        ..., tf.newaxis
-    ]  # Its square is finite.
-    sigma = tf.cast(sigma, tf.float64)[..., tf.newaxis, tf.newaxis]
-    sigma = tf.where(sigma < MIN_SIGMA, tf.constant(MIN_SIGMA, tf.float64), sigma)
-    last = tf.cast(length, tf.float64) - 1
+    dtype = mu.dtype
+    most = dtype.max ** (1 / 3)  # Its square is finite.
+    mu = tf.clip_by_value(mu, -most, most)[..., tf.newaxis]
+    sigma = tf.cast(sigma, dtype)[..., tf.newaxis, tf.newaxis]
+    sigma = tf.where(sigma < MIN_SIGMA, tf.constant(MIN_SIGMA, dtype), sigma)
+    last = tf.cast(length, dtype) - 1
     nearest = tf.stop_gradient(tf.clip_by_value(tf.round(mu), 0.0, last))
     # (a - mu)^2 less the smallest such square, without their cancellation.
     distance = tf.range(last + 1) - nearest
@@ -97,9 +131,26 @@ def glimpse(images, window, glimpse_size):
     if window.shape.rank == 2:
         windows = tf.expand_dims(window, axis=1)
         return tf.squeeze(glimpse(images, windows, glimpse_size), axis=1)
-    rows, columns = glimpse_size
     output_dtype = tf.float32 if images.dtype == tf.uint8 else images.dtype
-    compute_dtype = tf.float64 if images.dtype == tf.float64 else tf.float32
+    if _is_portable():
+        return tf.cast(_products(images, window, glimpse_size), output_dtype)
+    finite = tf.reduce_all(tf.math.is_finite(window), axis=-1)[..., tf.newaxis]
+    glimpses = _products(
+        images, tf.where(finite, window, tf.ones_like(window)), glimpse_size
+    )
+    # The sum is NaN, and so are its derivatives, where the window is not finite.
+    broken = tf.where(finite, tf.zeros_like(window), window) * float("nan")
+    broken = tf.reduce_sum(broken, axis=-1)[..., tf.newaxis, tf.newaxis, tf.newaxis]
+    glimpses = tf.where(
+        finite[..., tf.newaxis, tf.newaxis], glimpses, tf.cast(broken, glimpses.dtype)
+    )
+    return tf.cast(glimpses, output_dtype)
+
+
+def _products(images, window, glimpse_size):
+    """`F_Y x F_X^T` of finite windows `[B, K, 6]`, float32, or float64 as images are."""
+    rows, columns = glimpse_size
+    dtype = tf.float64 if images.dtype == tf.float64 else tf.float32
     shape = tf.shape(images)
     batch, height, width, channels = (
         shape[i] if static is None else static
@@ -107,28 +158,16 @@ def glimpse(images, window, glimpse_size):
     )
     count = window.shape[1] if window.shape[1] is not None else tf.shape(window)[1]
 
-    finite = tf.reduce_all(tf.math.is_finite(window), axis=-1)[..., tf.newaxis]
     center_x, center_y, sigma_x, sigma_y, stride_x, stride_y = tf.unstack(
-        tf.where(finite, window, tf.ones_like(window)), 6, axis=-1
+        window, 6, axis=-1
     )
     filter_x = filter_bank(grid_means(center_x, stride_x, columns), sigma_x, width)
     filter_y = filter_bank(grid_means(center_y, stride_y, rows), sigma_y, height)
-    filter_x = tf.cast(filter_x, compute_dtype)
-    filter_y = tf.cast(filter_y, compute_dtype)
+    filter_x, filter_y = tf.cast(filter_x, dtype), tf.cast(filter_y, dtype)
 
     # Every window of an image in one product, which reads the image once.
     filter_y = tf.reshape(filter_y, [batch, count * rows, height])
-    lines = tf.reshape(
-        tf.cast(images, compute_dtype), [batch, height, width * channels]
-    )
+    lines = tf.reshape(tf.cast(images, dtype), [batch, height, width * channels])
     lines = tf.einsum("bqh,bhx->bqx", filter_y, lines)
     lines = tf.reshape(lines, [batch, count, rows, width, channels])
-    glimpses = tf.einsum("bknwc,bkmw->bknmc", lines, filter_x)
-
-    # The sum is NaN, and so are its derivatives, where the window is not finite.
-    broken = tf.where(finite, tf.zeros_like(window), window) * float("nan")
-    broken = tf.reduce_sum(broken, axis=-1)[..., tf.newaxis, tf.newaxis, tf.newaxis]
-    glimpses = tf.where(
-        finite[..., tf.newaxis, tf.newaxis], glimpses, tf.cast(broken, compute_dtype)
-    )
-    return tf.cast(glimpses, output_dtype)
+    return tf.einsum("bknwc,bkmw->bknmc", lines, filter_x)

@@ -1,9 +1,10 @@
-"""Trackers as SavedModels, for TensorFlow Serving or any process with TensorFlow.
+"""Trackers as SavedModels, for TensorFlow Serving, and as files for small devices.
 
 | | |
 |---|---|
 | `signatures.py` | what an exported tracker can be asked |
 | `saved_model.py` | writes and loads SavedModels |
+| `small_devices.py` | writes LiteRT and ONNX files |
 | `images.py` | decodes image files in a graph |
 | `warmup.py` | the requests that a server replays before it uses a model |
 | `configuration.py` | the files that configure a TensorFlow Serving |
@@ -31,5 +32,12 @@ server keeps nothing. Trackers with a `score` also give `scores`, `[B, T]` or `[
 
 from ratm_tf.export.images import decode_images
 from ratm_tf.export.saved_model import export_saved_model, load_saved_model
+from ratm_tf.export.small_devices import export_litert, export_onnx
 
-__all__ = ["decode_images", "export_saved_model", "load_saved_model"]
+__all__ = [
+    "decode_images",
+    "export_litert",
+    "export_onnx",
+    "export_saved_model",
+    "load_saved_model",
+]

@@ -27,9 +27,41 @@ def make_signatures(tracker, dtype):
     >>> start(frame_size=tf.constant([[100, 100]]))["state_0"].shape
     TensorShape([1, 100])
     """
-    channels = tracker.channels
+    functions = tracking_functions(tracker, dtype)
+    for name, frames, rank in (("track", "frames", 2), ("step", "frame", 1)):
+        function, specs = functions[name]
+        files = tf.TensorSpec([None] * rank, tf.string)
+        functions[f"{name}_encoded"] = (
+            _of_files(function, frames, tracker.channels),
+            specs | {frames: files},
+        )
+    start, specs = functions["start"]
+    functions["start"] = _within_memory(start, tracker), specs
+    return {name: _checked(*functions[name]) for name in functions}
+
+
+def tracking_functions(tracker, dtype, batch_size=None):
+    """What a tracker can be asked, as functions of tensors, and of what tensors.
+
+    Args:
+        tracker: a built `ratm_tf.Tracker`.
+        dtype: `tf.DType` of the frames of `track` and `step`.
+        batch_size: targets or videos of a call; None for any number.
+
+    Returns:
+        Dict of pairs by the name of a signature, `track`, `start` and `step`: a
+        function of keyword arguments that returns a dict, and the arguments'
+        `tf.TensorSpec`s by name.
+
+    Example:
+    >>> tracker = ratm_tf.load_pretrained("moving_mnist")
+    >>> function, specs = tracking_functions(tracker, tf.uint8)["start"]
+    >>> specs
+    {'frame_size': TensorSpec(shape=(None, 2), dtype=tf.int32, name=None)}
+    """
     state_specs = {
-        f"state_{index}": spec for index, spec in enumerate(tracker.state_spec)
+        f"state_{index}": tf.TensorSpec([batch_size, spec.shape[-1]])
+        for index, spec in enumerate(tracker.state_spec)
     }
 
     def boxes(outputs):
@@ -39,21 +71,10 @@ def make_signatures(tracker, dtype):
     def track(frames, **box):
         return boxes(tracker({"frames": frames} | box))
 
-    def track_encoded(frames, **box):
-        return track(decode_images(frames, channels), **box)
-
     def start(frame_size, **box):
-        batch_size = tf.shape(frame_size)[0]
-        values = sum(spec.shape[-1] for spec in state_specs.values())
-        small_enough = tf.debugging.assert_less_equal(
-            batch_size,
-            MOST_STATE_VALUES // values,
-            f"Expected states of at most {MOST_STATE_VALUES} numbers together.",
-        )
-        with tf.control_dependencies([small_enough]):
-            batch_size = tf.identity(batch_size)
+        count = batch_size or tf.shape(frame_size)[0]
         frame_size = tf.unstack(frame_size, axis=-1)
-        states = tracker.initial_state(batch_size, frame_size, **box)
+        states = tracker.initial_state(count, frame_size, **box)
         return dict(zip(state_specs, states, strict=True))
 
     def step(frame, **states):
@@ -61,27 +82,45 @@ def make_signatures(tracker, dtype):
         outputs, states = tracker.step(frame, states)
         return boxes(outputs) | dict(zip(state_specs, states, strict=True))
 
-    def step_encoded(frame, **states):
-        return step(decode_images(frame, channels), **states)
-
-    frame = tf.TensorSpec([None, None, None, channels], dtype)
-    frames = tf.TensorSpec([None, None, None, None, channels], dtype)
-    file = tf.TensorSpec([None], tf.string)
-    files = tf.TensorSpec([None, None], tf.string)
-    frame_size = tf.TensorSpec([None, 2], tf.int32)
+    frame = [batch_size, None, None, tracker.channels]
     box = {}
     if tracker.starts_on_target:
-        box = {"initial_box": tf.TensorSpec([None, 4], tf.float32)}
+        box = {"initial_box": tf.TensorSpec([batch_size, 4])}
     return {
-        function.__name__: _checked(function, specs)
-        for function, specs in (
-            (track, {"frames": frames} | box),
-            (track_encoded, {"frames": files} | box),
-            (start, {"frame_size": frame_size} | box),
-            (step, {"frame": frame} | state_specs),
-            (step_encoded, {"frame": file} | state_specs),
-        )
+        "track": (
+            track,
+            {"frames": tf.TensorSpec([*frame[:1], None, *frame[1:]], dtype)} | box,
+        ),
+        "start": (
+            start,
+            {"frame_size": tf.TensorSpec([batch_size, 2], tf.int32)} | box,
+        ),
+        "step": (step, {"frame": tf.TensorSpec(frame, dtype)} | state_specs),
     }
+
+
+def _of_files(function, frames, channels):
+    def of_files(**inputs):
+        decoded = decode_images(inputs[frames], channels)
+        return function(**inputs | {frames: decoded})
+
+    return of_files
+
+
+def _within_memory(start, tracker):
+    values = sum(spec.shape[-1] for spec in tracker.state_spec)
+
+    def within_memory(frame_size, **box):
+        small_enough = tf.debugging.assert_less_equal(
+            tf.shape(frame_size)[0],
+            MOST_STATE_VALUES // values,
+            f"Expected states of at most {MOST_STATE_VALUES} numbers together.",
+        )
+        with tf.control_dependencies([small_enough]):
+            frame_size = tf.identity(frame_size)
+        return start(frame_size, **box)
+
+    return within_memory
 
 
 def _checked(function, specs):
