@@ -148,7 +148,7 @@ def glimpse(images, window, glimpse_size):
 
 
 def _products(images, window, glimpse_size):
-    """`F_Y x F_X^T` of finite windows `[B, K, 6]`, float32, or float64 as images are."""
+    """`F_Y x F_X^T` of finite windows `[B, K, 6]`, in float32 or as float64 images."""
     rows, columns = glimpse_size
     dtype = tf.float64 if images.dtype == tf.float64 else tf.float32
     shape = tf.shape(images)
