@@ -128,7 +128,11 @@ _PAPER = {
     "sees_window": From(False, "Eq. 1: the network sees the glimpse alone"),
     "scales": From((1.0,), "Eq. 4: one window"),
     "brightness": From(None, "Eq. 1"),
-    "initial_sigma": From(1.0, "ours: the paper does not say"),
+    "initial_sigma": From(
+        4.0,
+        "ours: the paper does not say; at 1, filters of a window on the whole frame "
+        "miss most pixels, and without a bias one digit teaches next to nothing",
+    ),
     "box": From("corner", "section 5.2"),
     "box_scale": From(1.0, "section 6.2"),
     "frame_size": From(FRAME_SIZE, "section 6.2"),
@@ -137,9 +141,10 @@ _PAPER = {
         "section 6.2; Eq. 13, 15, 16",
     ),
     "loss_weights": From(
-        {"boxes": 10.0, "class_probabilities": 10.0},
-        "ours: costs add up over the ten frames; their mean, Keras's, is as good as a "
-        "tenth of the learning rate",
+        {"boxes": 10.0, "class_probabilities": 100.0},
+        "ours: costs add up over the ten frames, their mean, Keras's, being as good as "
+        "a tenth of the learning rate; and over the ten classes, as over outputs in "
+        "the authors' code, or else windows do not close in on a digit",
     ),
     "reduction": From("sum_over_batch_size", "ours: the paper does not say"),
     "optimizer": From("sgd", "section 6.2"),
