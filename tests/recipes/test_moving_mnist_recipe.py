@@ -20,7 +20,7 @@ PAPER = {
     "box_scale": 1.0,
     "frame_size": (100, 100),
     "losses": {"boxes": "localization", "class_probabilities": "squared"},
-    "loss_weights": {"boxes": 10.0, "class_probabilities": 10.0},
+    "loss_weights": {"boxes": 10.0, "class_probabilities": 100.0},
     "optimizer": "sgd",
     "learning_rate": 0.001,
     "decay": "constant",
