@@ -15,6 +15,7 @@ _MODULES = (
     "export",
     "features",
     "objectives",
+    "one_pass",
     "pretrained",
     "recipes",
     "serving",
@@ -22,6 +23,7 @@ _MODULES = (
     "visualize",
 )
 _NAMES = {
+    "GOT10kTracker": "got10k_tracker",
     "GaussianGlimpse": "attention",
     "IRNNCell": "attention",
     "MeanIoU": "objectives",

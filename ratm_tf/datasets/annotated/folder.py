@@ -92,28 +92,90 @@ def find_videos(folder, first_frame=0):
     return found
 
 
+def find_video(path, boxes=None):
+    r"""Finds one video, and the boxes beside it.
+
+    Args:
+        path: a video file, or a folder of pictures, themselves or in its `img` or
+            `img1`.
+        boxes: the file of its boxes. Default: the one that lies where `find_videos`
+            looks for it, if there is one.
+
+    Returns:
+        A `Video`, without targets if there are no boxes.
+
+    Raises:
+        FileNotFoundError: there is no such video, or no picture in the folder.
+        ValueError: several files have its boxes, or a file cannot be understood.
+
+    Example:
+    >>> import pathlib, tempfile
+    >>> from ratm_tf.datasets.annotated.folder import find_video
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> for number in (9, 10):
+    ...     (folder / f"{number}.png").touch()
+    >>> _ = (folder / "boxes.csv").write_text("file,x,y,w,h\n10.png,1,2,3,4\n")
+    >>> video = find_video(folder)
+    >>> [picture.name for picture in video.pictures], video.targets[""][0].frame
+    (['9.png', '10.png'], 1)
+    """
+    path = pathlib.Path(path)
+    home = path.parent
+    if path.is_dir():
+        home = home if path.name in _PICTURE_FOLDERS else path
+        places = [path, *(path / name for name in _PICTURE_FOLDERS)]
+        path = next((place for place in places if _pictures(place)), None)
+        if path is None:
+            raise FileNotFoundError(f"Expected pictures in {places[0]}.")
+    elif not path.is_file():
+        raise FileNotFoundError(f"Expected the video {path}, which is missing.")
+    pictures = _pictures(path)
+    if boxes is None:
+        alone = bool(pictures) or sum(_is_video(each) for each in home.iterdir()) == 1
+        files = _boxes_of(home, path, pictures, home.parent, alone)
+    else:
+        files = [[pathlib.Path(boxes)]]
+    return _video(home, path, pictures, home.parent, 0, files)
+
+
+def _is_video(path):
+    return path.suffix.lower() in _VIDEOS
+
+
+def _pictures(folder):
+    if not folder.is_dir():
+        return []
+    files = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return [path for path in files if path.suffix.lower() in _PICTURES]
+
+
 def _with_boxes_beside(folder, first_frame):
     for home, at_home in _media(folder).items():
         for path, pictures in at_home.items():
-            stem = home if pictures else path.with_suffix("")
-            beside = [stem.with_name(stem.name + suffix) for suffix in (".csv", ".xml")]
-            boxes = [[file] for file in beside if file.exists() and stem != folder]
-            if not boxes and len(at_home) == 1:
-                boxes = _boxes_inside(home)
-            if len(boxes) > 1:
-                names = ", ".join(files[0].name for files in boxes)
-                raise ValueError(
-                    f"Expected one file of boxes of {path}. Received: {names}"
-                )
-            files = boxes[0] if boxes else []
-            if path.name == "img" and files and _is_tb100(files[0]):
-                pictures = find_frames(home)  # Some have boxes of a part only.
-            pictures = tuple(sorted(pictures, key=_in_order))
-            name = (home if pictures else path).relative_to(folder).as_posix()
-            rows = (row for file in files for row in _read(file, pictures, first_frame))
-            yield Video(
-                folder.name if name == "." else name, path, pictures, by_target(rows)
-            )
+            alone = len(at_home) == 1
+            boxes = _boxes_of(home, path, pictures, folder, alone)
+            yield _video(home, path, pictures, folder, first_frame, boxes)
+
+
+def _video(home, path, pictures, folder, first_frame, boxes):
+    if len(boxes) > 1:
+        names = ", ".join(files[0].name for files in boxes)
+        raise ValueError(f"Expected one file of boxes of {path}. Received: {names}")
+    files = boxes[0] if boxes else []
+    if path.name == "img" and files and _is_tb100(files[0]):
+        pictures = find_frames(home)  # Some have boxes of a part only.
+    pictures = tuple(sorted(pictures, key=_in_order))
+    name = (home if pictures else path).relative_to(folder).as_posix()
+    rows = (row for file in files for row in _read(file, pictures, first_frame))
+    return Video(folder.name if name == "." else name, path, pictures, by_target(rows))
+
+
+def _boxes_of(home, path, pictures, folder, alone):
+    """Files of a video's boxes, each of them in a list with those of other targets."""
+    stem = home if pictures else path.with_suffix("")
+    beside = [stem.with_name(stem.name + suffix) for suffix in (".csv", ".xml")]
+    boxes = [[file] for file in beside if file.exists() and stem != folder]
+    return boxes if boxes or not alone else _boxes_inside(home)
 
 
 def _media(folder):
