@@ -21,12 +21,15 @@ class OnlineTracker:
         tracker: a built `ratm_tf.Tracker`.
         threshold: the least score at which `update` says that it sees the target; of
             no effect for trackers without a `score`.
+        keep_glimpse: whether to keep what the tracker sees, which takes a little time.
 
     Attributes:
         box: the box in the last frame, float32 `[4]`, `(x1, y1, x2, y2)` in the
             coordinates of the tracker's `boxes` output; `[K, 4]` of several targets.
         score: how sure the tracker is of it, in 0..1, or None if it has no `score`;
             `[K]` of several targets.
+        glimpse: what it sees in the last frame, float32 `[N, M, C]` in 0..1, or
+            `[K, N, M, C]` of several targets; None unless it is to be kept.
 
     Raises:
         ValueError: if the tracker is not built, or `threshold` is not in 0..1.
@@ -45,7 +48,7 @@ class OnlineTracker:
     (2, 2)
     """
 
-    def __init__(self, tracker, threshold=0.5):
+    def __init__(self, tracker, threshold=0.5, keep_glimpse=False):
         if not tracker.built:
             raise ValueError(
                 "Expected a built `tracker`: call it once, or `build` it, before."
@@ -56,6 +59,7 @@ class OnlineTracker:
             )
         self._tracker = tracker
         self._threshold = threshold
+        self._keep_glimpse = keep_glimpse
         # Handing them to and fro takes longer than a small tracker's step.
         self._states = [
             tf.Variable(tf.zeros([1, spec.shape[-1]]), shape=spec.shape)
@@ -73,16 +77,20 @@ class OnlineTracker:
         }
         self._shape = None
         self._several = False
-        self.box = self.score = None
+        self.box = self.score = self.glimpse = None
 
     @tf.function
     def _step(self, frame):
         outputs, states = self._tracker.step(frame[tf.newaxis], self._states)
         self._assign(states)
-        if "scores" not in outputs:
-            return outputs["boxes"]
+        told = [outputs["boxes"]]
+        if "scores" in outputs:
+            told.append(outputs["scores"][:, tf.newaxis])
+        if self._keep_glimpse:
+            glimpses = outputs["glimpses"]
+            told.append(tf.reshape(glimpses, [tf.shape(glimpses)[0], -1]))
         # In one tensor: each more takes time to hand over.
-        return tf.concat([outputs["boxes"], outputs["scores"][:, tf.newaxis]], axis=-1)
+        return told[0] if len(told) == 1 else tf.concat(told, axis=-1)
 
     def _assign(self, states):
         for variable, state in zip(self._states, states, strict=True):
@@ -164,12 +172,19 @@ class OnlineTracker:
 
     def _advance(self, frame):
         found = self._steps[frame.dtype](frame).numpy()
+        scored = self._tracker.score is not None
+        scores = found[:, 4] if scored else [None] * len(found)
+        glimpses = [None] * len(found)
+        if self._keep_glimpse:
+            seen = found[:, 4 + scored :]
+            glimpses = seen.reshape([-1, *self._tracker.cell.glimpse_shape])
         if self._several:
             self.box = found[:, :4]
-            self.score = found[:, 4] if found.shape[1] > 4 else None
+            self.score = scores if scored else None
+            self.glimpse = glimpses if self._keep_glimpse else None
         else:
-            self.box = found[0, :4]
-            self.score = float(found[0, 4]) if found.shape[1] > 4 else None
+            self.box, self.glimpse = found[0, :4], glimpses[0]
+            self.score = float(scores[0]) if scored else None
 
     def _prepared(self, frame):
         """Returns the frame as the tracker takes it, or None if it is not finite."""

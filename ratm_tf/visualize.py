@@ -87,6 +87,46 @@ def draw_boxes(frames, boxes, color=RED, scale=None):
     return drawn
 
 
+def inset_glimpses(frame, glimpses, colors=(RED,)):
+    """Sets what a tracker sees into the upper right corner of a frame.
+
+    Args:
+        frame: uint8 array of shape [H, W, 3].
+        glimpses: array-like of shape [K, N, M, C] with 1 or 3 channels, uint8 0..255 or
+            floating 0..1; those for which there is no room are left out.
+        colors: triples 0..255 of their frames, over and over.
+
+    Returns:
+        uint8 array of shape [H, W, 3]: the frame, with glimpses of a quarter of its
+        height.
+
+    Raises:
+        ValueError: If an argument has another shape.
+
+    Example:
+    >>> import numpy as np
+    >>> from ratm_tf.visualize import inset_glimpses
+    >>> frame, glimpses = np.zeros([240, 320, 3], np.uint8), np.ones([2, 28, 28, 1])
+    >>> inset_glimpses(frame, glimpses)[4, [200, 230, 290]].tolist()
+    [[255, 64, 64], [255, 255, 255], [255, 255, 255]]
+    """
+    frame = _as_uint8("frame", frame, rank=3).copy()
+    glimpses = _as_rgb("glimpses", glimpses, rank=4)
+    height = max(frame.shape[0] // 4, 1)
+    width = max(round(height * glimpses.shape[2] / glimpses.shape[1]), 1)
+    right = frame.shape[1]
+    for index, glimpse in enumerate(glimpses):
+        left = right - width
+        if left < 0:
+            break
+        inset = frame[:height, left:right]
+        inset[:] = cv2.resize(glimpse, (width, height), interpolation=cv2.INTER_NEAREST)
+        color = colors[index % len(colors)]
+        cv2.rectangle(inset, (0, 0), (width - 1, height - 1), color, thickness=1)
+        right = left
+    return frame
+
+
 def film_strip(frames, glimpses, boxes, true_boxes=None, scale=None):
     """Lays out sequences as the paper's Fig. 10 does, time running to the right.
 

@@ -1,24 +1,30 @@
-"""The video that a program tracks: its flags, its frames, and what is shown of them."""
+"""The video that a program tracks: its flags, its frames, and where targets are."""
 
 import contextlib
-import json
 import os
 import pathlib
+import re
 import sys
 
+import numpy as np
 from absl import flags, logging
 
 _VIDEO = flags.DEFINE_string(
-    "video", None, "A video file, a URL, or the number of a camera.", required=True
-)
-_INITIAL_BOX = flags.DEFINE_list(
-    "initial_box",
+    "video",
     None,
-    "x,y,w,h of the target in the first frame, in pixels as OpenCV counts them, for "
-    "trackers that start on a given target.",
+    "A video file, a folder of pictures, their pattern such as img/%04d.jpg, a URL, or "
+    "the number of a camera.",
+    required=True,
 )
-_OUTPUT = flags.DEFINE_string("output", None, "Video to write, .mp4 or .avi.")
-_SHOW = flags.DEFINE_boolean("show", False, "Show the video; the key q ends it.")
+_INITIAL_BOX = flags.DEFINE_multi_string(
+    "initial_box",
+    [],
+    "x,y,w,h of the target in the first frame, in pixels as OpenCV counts them, for "
+    "trackers that start on a given target; once for each of several targets.",
+)
+_SELECT = flags.DEFINE_boolean(
+    "select", False, "Draw the boxes of targets on the first frame."
+)
 
 # What MPEG-4 can take: its clock has 16 bits. Files without a rate say 0 or more.
 _RATES, _USUAL_RATE = (1.0, 1000.0), 25.0
@@ -26,21 +32,88 @@ _RATES, _USUAL_RATE = (1.0, 1000.0), 25.0
 
 def is_stream():
     """Whether frames come one after the other, perhaps without end."""
-    return not pathlib.Path(_VIDEO.value).is_file()
+    path = pathlib.Path(_VIDEO.value)
+    return not (path.is_file() or path.is_dir() or _is_pattern())
 
 
-def initial_box():
-    """The flag's (x, y, w, h), or None."""
-    if _INITIAL_BOX.value is None:
-        return None
-    try:
-        x, y, w, h = map(float, _INITIAL_BOX.value)
-    except ValueError:
+def _is_pattern():
+    return "://" not in _VIDEO.value and re.search(r"%0?\d*d", _VIDEO.value) is not None
+
+
+def name():
+    """What the flag says."""
+    return _VIDEO.value
+
+
+def initial_boxes(frame):
+    """Where the flags, or the user, say that targets are.
+
+    Args:
+        frame: the first frame, BGR.
+
+    Returns:
+        float array `[K, 4]`, `x, y, w, h`; or None, if nobody says so.
+
+    Raises:
+        ValueError: if a flag is another thing, or nothing was selected.
+    """
+    boxes = given_boxes()
+    if not _SELECT.value:
+        return boxes
+    if boxes is not None:
+        raise ValueError("Expected --initial_box or --select. Received both")
+    from ratm_tf.opencv import cv2
+
+    window = "Space keeps a box, Escape goes on"
+    selected = cv2.selectROIs(window, frame, printNotice=False)
+    cv2.destroyWindow(window)
+    boxes = [box for box in selected if min(box[2:]) > 0]
+    if not boxes:
+        raise ValueError("Expected a box to be selected. Received: none")
+    return np.array(boxes, float)
+
+
+def given_boxes():
+    """The flag's boxes, float array `[K, 4]`, or None.
+
+    Raises:
+        ValueError: if it is another thing.
+    """
+    boxes = []
+    for given in _INITIAL_BOX.value:
+        try:
+            x, y, w, h = map(float, given.split(","))
+        except ValueError:
+            raise ValueError(
+                f"Expected --initial_box=x,y,w,h, four numbers. Received: {given}"
+            ) from None
+        boxes.append((x, y, w, h))
+    return np.array(boxes) if boxes else None
+
+
+def check_display(flag):
+    """Checks that windows can be shown.
+
+    Args:
+        flag: name of the one that needs them.
+
+    Raises:
+        ValueError: if there is no display, or OpenCV's package shows none.
+    """
+    from ratm_tf.opencv import cv2
+
+    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if os.name == "posix" and sys.platform != "darwin" and not display:
         raise ValueError(
-            "Expected --initial_box=x,y,w,h, four numbers. Received: "
-            f"{','.join(_INITIAL_BOX.value)}"
-        ) from None
-    return x, y, w, h
+            f"Expected a display for --{flag}. Received neither DISPLAY nor "
+            "WAYLAND_DISPLAY: use --output and --initial_box"
+        )
+    if not cv2.currentUIFramework():
+        raise ValueError(
+            f"Expected an OpenCV that shows windows for --{flag}: install "
+            "opencv-python in place of its headless package. Received: OpenCV "
+            f"{cv2.__version__} without"
+        )
 
 
 class Video:
@@ -48,6 +121,7 @@ class Video:
 
     Attributes:
         frames_per_second: as it says, or 25 where it says nothing that is one.
+        length: how many frames it says that it has, or None.
 
     Raises:
         ValueError: if it cannot be opened.
@@ -56,7 +130,17 @@ class Video:
     def __init__(self):
         from ratm_tf.opencv import cv2
 
+        if _SELECT.value:
+            check_display(_SELECT.name)
         source = _VIDEO.value
+        self.frames_per_second, self.length = _USUAL_RATE, None
+        self._pictures = self._capture = None
+        if os.path.isdir(source):
+            from ratm_tf.datasets.annotated.folder import find_video
+
+            self._pictures = find_video(source).pictures
+            self.length = len(self._pictures)
+            return
         camera = source.isdecimal() and not os.path.exists(source)
         self._capture = cv2.VideoCapture(int(source) if camera else source)
         if not self._capture.isOpened():
@@ -65,122 +149,43 @@ class Video:
             )
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         low, high = _RATES
-        self.frames_per_second = rate if low <= rate <= high else _USUAL_RATE
-        self._announced = 0
-        if not camera and not is_stream():
-            self._announced = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        if low <= rate <= high and not _is_pattern():
+            self.frames_per_second = rate
+        if not is_stream():
+            self.length = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
 
     def frames(self):
         """Yields the frames, BGR, to the end; once.
 
         Raises:
-            ValueError: if there is none.
+            ValueError: if there is none, or a picture cannot be read.
         """
         count = 0
         with contextlib.closing(self):
-            while (read := self._capture.read())[0]:
+            for frame in self._read():
                 count += 1
-                yield read[1]
+                yield frame
         if not count:
             raise ValueError(f"Expected --video with frames. Received: {_VIDEO.value}")
-        if count < self._announced:
+        if count < (self.length or 0):
             logging.warning(
                 "%s says that it has %d frames, and ended after %d",
                 _VIDEO.value,
-                self._announced,
+                self.length,
                 count,
             )
 
+    def _read(self):
+        if self._pictures is None:
+            while (read := self._capture.read())[0]:
+                yield read[1]
+            return
+        from ratm_tf.datasets.sources.pictures import read_picture
+
+        for path in self._pictures:
+            yield read_picture(path, channels=3)[..., ::-1].copy()
+
     def close(self):
         """Lets go of the file or the camera."""
-        self._capture.release()
-
-
-def report(tracked, frames_per_second):
-    """Prints a line of JSON for each frame and its box, and draws them as flags say.
-
-    Args:
-        tracked: iterable of frames, BGR, boxes (x1, y1, x2, y2), float arrays, and
-            scores, numbers in 0..1, or None where there is none.
-        frames_per_second: of the video written.
-
-    Raises:
-        ValueError: if the flags say what cannot be.
-    """
-    with _Writer(frames_per_second) as write:
-        for index, (frame, box, score) in enumerate(tracked):
-            line = {"frame": index, "box": box.tolist()}
-            if score is not None:
-                line["score"] = round(float(score), 4)
-            print(json.dumps(line), flush=True)
-            if not write(frame, box):
-                break
-
-
-def check_output():
-    """Checks, before anything is tracked, what can be known of the output.
-
-    Raises:
-        ValueError: if it cannot be written, is the video itself, or there is no
-            display to show it on.
-    """
-    if _OUTPUT.value:
-        from ratm_tf.opencv import VIDEO_CODES
-
-        path = pathlib.Path(_OUTPUT.value)
-        if path.suffix not in VIDEO_CODES:
-            raise ValueError(
-                f"Expected --output to end in {' or '.join(VIDEO_CODES)}. Received: "
-                f"{path}"
-            )
-        if path.exists() and not is_stream() and path.samefile(_VIDEO.value):
-            raise ValueError(f"Expected --output other than --video. Received: {path}")
-        if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-            raise ValueError(
-                f"Expected --output in a folder that can be written. Received: {path}"
-            )
-    if _SHOW.value and os.name == "posix" and not _display():
-        raise ValueError(
-            "Expected a display for --show. Received neither DISPLAY nor "
-            "WAYLAND_DISPLAY: use --output"
-        )
-
-
-def _display():
-    return sys.platform == "darwin" or any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
-    )
-
-
-class _Writer:
-    """Draws boxes into a video file, on the screen, or nowhere."""
-
-    def __init__(self, frames_per_second):
-        check_output()
-        self._frames_per_second = frames_per_second
-        self._file = None
-
-    def __enter__(self):
-        return self._write
-
-    def __exit__(self, *_):
-        if self._file is not None:
-            self._file.release()
-
-    def _write(self, frame, box):
-        """Returns whether to go on."""
-        if not _OUTPUT.value and not _SHOW.value:
-            return True
-        from ratm_tf.opencv import cv2, open_video
-        from ratm_tf.visualize import RED, draw_boxes
-
-        drawn = draw_boxes(frame[None], box[None], RED[::-1], scale=1)[0]
-        if _OUTPUT.value:
-            self._file = self._file or open_video(
-                _OUTPUT.value, self._frames_per_second, drawn.shape
-            )
-            self._file.write(drawn)
-        if _SHOW.value:
-            cv2.imshow(_VIDEO.value, drawn)
-            return cv2.waitKey(1) != ord("q")
-        return True
+        if self._capture is not None:
+            self._capture.release()

@@ -1,8 +1,16 @@
+import cv2
+import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from ratm_tf.cli import program, tracker, video  # noqa: F401  (define the flags)
+from ratm_tf.cli import (  # noqa: F401  (define the flags)
+    compare,
+    program,
+    report,
+    tracker,
+    video,
+)
 
 
 @pytest.fixture
@@ -17,3 +25,23 @@ def set_flags():
 
     yield set_flags
     flagsaver.restore_flag_values(saved)
+
+
+@pytest.fixture
+def write_clip():
+    """Writes a video whose frames become brighter."""
+
+    def write(path, count=6, rate=10, size=(48, 40)):
+        code = cv2.VideoWriter.fourcc(*"MJPG")
+        writer = cv2.VideoWriter(str(path), code, rate, size)
+        for number in range(count):
+            writer.write(np.full([size[1], size[0], 3], 30 * number, np.uint8))
+        writer.release()
+        return path
+
+    return write
+
+
+@pytest.fixture
+def clip(write_clip, tmp_path):
+    return write_clip(tmp_path / "clip.avi")

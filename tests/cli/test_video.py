@@ -1,4 +1,3 @@
-import json
 import os
 import threading
 
@@ -8,59 +7,58 @@ import pytest
 
 from ratm_tf.cli import video
 
-BOX = np.float32([4, 5, 20, 25])
 
-
-def write(path, count=6, rate=10, size=(48, 40)):
-    code = cv2.VideoWriter.fourcc(*"MJPG")
-    writer = cv2.VideoWriter(str(path), code, rate, size)
-    for number in range(count):
-        writer.write(np.full([size[1], size[0], 3], 30 * number, np.uint8))
-    writer.release()
-    return path
-
-
-@pytest.fixture
-def clip(tmp_path):
-    return write(tmp_path / "clip.avi")
-
-
-def report():
+def test_a_file_says_its_rate_and_length(set_flags, clip):
+    set_flags(video=str(clip))
     source = video.Video()
-    video.report(((f, BOX, None) for f in source.frames()), source.frames_per_second)
+    assert (source.frames_per_second, source.length) == (10, 6)
+    shades = [round(frame.mean() / 30) for frame in source.frames()]
+    assert shades == list(range(6)) and not video.is_stream()
 
 
-def test_a_file_is_tracked_and_drawn_at_its_rate(set_flags, clip, tmp_path, capsys):
-    output = tmp_path / "drawn.mp4"
-    set_flags(video=str(clip), output=str(output))
-    report()
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["frame"] for line in lines] == list(range(6))
-    assert lines[0]["box"] == BOX.tolist()
-    drawn = cv2.VideoCapture(str(output))
-    assert drawn.get(cv2.CAP_PROP_FPS) == 10
-    assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 6
-    frame = drawn.read()[1].astype(int)
-    assert (frame[15, 4] - frame[15, 12])[2] > 100  # the red edge, BGR
+@pytest.mark.parametrize("place", [".", "img", "img1"])
+@pytest.mark.parametrize("numbers", [(1, 2, 3), (8, 9, 10)])
+def test_folders_of_pictures_come_in_the_order_of_their_numbers(
+    set_flags, tmp_path, place, numbers
+):
+    folder = tmp_path / "sequence" / place
+    folder.mkdir(parents=True)
+    for number in numbers:
+        frame = np.full([40, 48, 3], (20 * number, 0, 255), np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), frame)
+    (folder / "notes.txt").touch()
+    set_flags(video=str(tmp_path / "sequence"))
+    source = video.Video()
+    assert source.length == 3 and not video.is_stream()
+    colors = [frame[0, 0].tolist() for frame in source.frames()]
+    assert colors == [[20 * number, 0, 255] for number in numbers]
 
 
-def test_a_pipe_is_opened_once(set_flags, clip, tmp_path, capsys):
+def test_a_pattern_is_of_pictures(set_flags, tmp_path):
+    for number in range(3):
+        frame = np.full([40, 48, 3], 20 * number, np.uint8)
+        cv2.imwrite(str(tmp_path / f"{number:04d}.png"), frame)
+    set_flags(video=str(tmp_path / "%04d.png"))
+    source = video.Video()
+    assert source.frames_per_second == 25 and not video.is_stream()
+    assert [frame.mean() for frame in source.frames()] == [0, 20, 40]
+
+
+def test_a_pipe_is_opened_once(set_flags, clip, tmp_path):
     pipe = tmp_path / "pipe.avi"
     os.mkfifo(pipe)
     feeding = threading.Thread(target=lambda: pipe.write_bytes(clip.read_bytes()))
     feeding.daemon = True
     feeding.start()
-    set_flags(video=str(pipe), output=str(tmp_path / "drawn.avi"))
+    set_flags(video=str(pipe))
     assert video.is_stream()
-    report()
-    assert len(capsys.readouterr().out.splitlines()) == 6
+    assert len(list(video.Video().frames())) == 6
 
 
-def test_a_rate_that_no_file_can_have_is_the_usual_one(set_flags, tmp_path):
-    path = write(tmp_path / "clip.avi", rate=0.01)
-    set_flags(video=str(path), output=str(tmp_path / "drawn.mp4"))
-    report()
-    assert cv2.VideoCapture(str(tmp_path / "drawn.mp4")).get(cv2.CAP_PROP_FPS) == 25
+def test_a_rate_that_no_file_can_have_is_the_usual_one(set_flags, write_clip, tmp_path):
+    path = write_clip(tmp_path / "clip.avi", rate=0.01)
+    set_flags(video=str(path))
+    assert video.Video().frames_per_second == 25
 
 
 def test_a_video_that_ends_early_is_told(set_flags, clip, caplog):
@@ -88,42 +86,28 @@ def test_what_cannot_be_tracked_is_refused(set_flags, tmp_path):
         video.Video()
 
 
-@pytest.mark.parametrize(
-    ("output", "message"),
-    [
-        ("clip.avi", "other than --video"),
-        ("../clips/clip.avi", "other than --video"),
-        ("drawn.mkv", "end in"),
-        ("drawn", "end in"),
-        ("missing/drawn.mp4", "folder that can be written"),
-    ],
-)
-def test_an_output_is_checked_before_anything_is_tracked(
-    set_flags, tmp_path, output, message
-):
-    folder = tmp_path / "clips"
-    folder.mkdir()
-    clip = write(folder / "clip.avi")
-    before = clip.read_bytes()
-    set_flags(video=str(clip), output=str(folder / output))
-    with pytest.raises(ValueError, match=f"--output.*{message}"):
-        video.check_output()
-    assert clip.read_bytes() == before
-
-
 @pytest.mark.skipif(os.name != "posix", reason="others have their own display")
-def test_showing_needs_a_display(set_flags, clip, monkeypatch):
+def test_selecting_needs_a_display(set_flags, clip, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    set_flags(video=str(clip), show=True)
-    with pytest.raises(ValueError, match="--show"):
-        video.check_output()
+    set_flags(video=str(clip), select=True)
+    with pytest.raises(ValueError, match="a display for --select.*--initial_box"):
+        video.Video()
+    monkeypatch.setenv("DISPLAY", ":0")
+    if not cv2.currentUIFramework():
+        with pytest.raises(ValueError, match="--select.*opencv-python"):
+            video.Video()
 
 
-def test_a_box_is_four_numbers(set_flags):
-    set_flags(initial_box=["1", "2.5", "3", "4"])
-    assert video.initial_box() == (1, 2.5, 3, 4)
-    for wrong in (["1", "2", "3"], ["1", "2", "3", "x"]):
-        set_flags(initial_box=wrong)
-        with pytest.raises(ValueError, match="--initial_box"):
-            video.initial_box()
+def test_a_box_is_four_numbers(set_flags, clip):
+    assert video.initial_boxes(None) is None
+    set_flags(initial_box=["1,2.5,3,4", "5,6,7,8"])
+    boxes = video.initial_boxes(None)
+    assert boxes.tolist() == [[1, 2.5, 3, 4], [5, 6, 7, 8]]
+    for wrong in ("1,2,3", "1,2,3,x"):
+        set_flags(initial_box=[wrong])
+        with pytest.raises(ValueError, match=f"--initial_box.*{wrong}"):
+            video.initial_boxes(None)
+    set_flags(initial_box=["1,2,3,4"], select=True)
+    with pytest.raises(ValueError, match="--initial_box or --select"):
+        video.initial_boxes(None)

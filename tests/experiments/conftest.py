@@ -16,8 +16,8 @@ EXPERIMENTS = pathlib.Path(ratm_tf.__file__).parents[1] / "experiments"
 def run():
     """Runs a program of the experiments with flags."""
 
-    def run(program, **flags):
-        arguments = [f"--{name}={value}" for name, value in flags.items()]
+    def run(program, *given, **flags):
+        arguments = [*given, *(f"--{name}={value}" for name, value in flags.items())]
         result = subprocess.run(
             [sys.executable, EXPERIMENTS / program, *arguments],
             capture_output=True,

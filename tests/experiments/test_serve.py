@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 import ratm_tf
+from ratm_tf.boxes import xywh_from_xyxy
 
 EXPERIMENTS = pathlib.Path(ratm_tf.__file__).parents[1] / "experiments"
 
@@ -61,7 +62,7 @@ def test_serves_a_video_and_stops(tracker, video, tmp_path):
             assert [line["frame"] for line in lines] == list(range(5))
             boxes = [line["box"] for line in lines]
             # The two may round a grey level differently.
-            np.testing.assert_allclose(boxes, expected, atol=0.02)
+            np.testing.assert_allclose(boxes, xywh_from_xyxy(expected), atol=0.02)
 
         drawn = cv2.VideoCapture(str(tmp_path / "tracked.avi"))
         assert drawn.get(cv2.CAP_PROP_FPS) == 10
