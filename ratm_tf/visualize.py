@@ -1,4 +1,4 @@
-"""Pictures of a tracker at work: boxes on frames, film strips, animations."""
+"""Pictures of a tracker at work: boxes on frames, film strips, animations, plots."""
 
 import pathlib
 
@@ -260,9 +260,6 @@ def reliability_plot(hits, scores, bins=10):
     >>> reliability_plot(scores > np.random.default_rng(0).random(1000), scores).shape
     (400, 400, 3)
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     hits, scores = np.asarray(hits, float), np.asarray(scores, float)
     if hits.ndim != 1 or hits.shape != scores.shape:
         raise ValueError(
@@ -276,16 +273,211 @@ def reliability_plot(hits, scores, bins=10):
         np.bincount(of_bin, values, bins)[filled] / counts[filled]
         for values in (scores, hits)
     ]
-    figure = Figure(figsize=(4, 4), dpi=100, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure = _figure(400, 400)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="gray", linewidth=1)
     axes.scatter(*means, 20 + 300 * counts[filled] / len(scores), color="tab:red")
     axes.set(xlabel="score", ylabel="part of boxes on their target")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.grid(alpha=0.3)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return _drawn(figure)
+
+
+def iou_plot(curves):
+    """Draws IoU frame after frame, as the paper's Fig. 14, and the mean of sequences.
+
+    Args:
+        curves: dict of arrays `[T]` in 0..1 by the name of their sequence; NaN where
+            there is none. The mean is of as many frames as the shortest one has.
+
+    Returns:
+        uint8 array of shape [400, 800, 3], RGB.
+
+    Raises:
+        ValueError: If there are no curves, or one has another shape.
+
+    Example:
+    >>> ratm_tf.visualize.iou_plot({"Couple": [1.0, 0.8, 0.7]}).shape
+    (400, 800, 3)
+    """
+    curves = {name: np.asarray(values, float) for name, values in curves.items()}
+    if not curves or {values.ndim for values in curves.values()} != {1}:
+        raise ValueError(
+            "Expected `curves` to be a dict of arrays [T]. Received shapes: "
+            f"{ {name: values.shape for name, values in curves.items()} }"
+        )
+    figure = _figure(800, 400)
+    axes = figure.subplots()
+    for name, values in curves.items():
+        axes.plot(range(1, len(values) + 1), values, label=name, linewidth=1)
+    if len(curves) > 1:
+        length = min(map(len, curves.values()))
+        mean = np.mean([values[:length] for values in curves.values()], axis=0)
+        axes.plot(range(1, length + 1), mean, "k", label="mean", linewidth=2)
+    axes.set(xlabel="frame", ylabel="IoU", ylim=(0, 1), xlim=(1, None))
+    axes.grid(alpha=0.3)
+    axes.legend(ncols=2, fontsize="small")
+    return _drawn(figure)
+
+
+def one_pass_plot(trackers):
+    """Draws the curves of success and precision of trackers, the best one first.
+
+    Args:
+        trackers: dict of what `ratm_tf.one_pass.mean` gives, by the tracker's name.
+
+    Returns:
+        uint8 array of shape [400, 800, 3], RGB.
+
+    Example:
+    >>> from ratm_tf.one_pass import measure
+    >>> boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 10]])
+    >>> still = measure(boxes + [[0], [5]], boxes)
+    >>> ratm_tf.visualize.one_pass_plot({"a box that stays": still}).shape
+    (400, 800, 3)
+    """
+    from ratm_tf.one_pass import DISTANCES, OVERLAPS
+
+    figure = _figure(800, 400)
+    kinds = (
+        ("success", OVERLAPS, "IoU", lambda curve: curve.mean()),
+        (
+            "precision",
+            DISTANCES,
+            "distance of centres",
+            lambda curve: curve[20],
+        ),
+    )
+    colors = {name: f"C{number}" for number, name in enumerate(trackers)}
+    for axes, (kind, thresholds, label, figure_of) in zip(
+        figure.subplots(1, 2), kinds, strict=True
+    ):
+        curves = {name: tracker[kind] for name, tracker in trackers.items()}
+        for name in sorted(curves, key=lambda name: -figure_of(curves[name])):
+            told = f"{name} [{figure_of(curves[name]):.3f}]"
+            axes.plot(thresholds, curves[name], color=colors[name], label=told)
+        axes.set(xlabel=label, ylabel=f"{kind}, part of frames", ylim=(0, 1.02))
+        axes.set(xlim=(0, thresholds[-1]))
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+    return _drawn(figure)
+
+
+def window_plot(windows):
+    """Draws how a window moves: its centre, sigma and stride over time.
+
+    Args:
+        windows: array-like of shape [T, 6], a tracker's `windows`, in pixels.
+
+    Returns:
+        uint8 array of shape [500, 800, 3], RGB.
+
+    Raises:
+        ValueError: If `windows` has another shape.
+
+    Example:
+    >>> tracker = ratm_tf.load_pretrained("bouncing_balls")
+    >>> outputs = tracker.predict(np.zeros([1, 30, 20, 20, 1], np.uint8), verbose=0)
+    >>> ratm_tf.visualize.window_plot(outputs["windows"][0]).shape
+    (500, 800, 3)
+    """
+    windows = np.asarray(windows, float)
+    if windows.ndim != 2 or windows.shape[1] != 6:
+        raise ValueError(
+            f"Expected `windows` of shape [T, 6]. Received shape: {list(windows.shape)}"
+        )
+    figure = _figure(800, 500)
+    frames = range(1, len(windows) + 1)
+    all_axes = figure.subplots(3, 1, sharex=True)
+    for number, (axes, name) in enumerate(
+        zip(all_axes, ("center", "sigma", "stride"), strict=True)
+    ):
+        for axis in (0, 1):
+            axes.plot(frames, windows[:, 2 * number + axis], label="xy"[axis])
+        axes.set(ylabel=f"{name}, pixels", xlim=(1, max(len(windows), 2)))
+        axes.grid(alpha=0.3)
+    all_axes[0].legend()
+    all_axes[-1].set(xlabel="frame")
+    return _drawn(figure)
+
+
+def filter_banks_plot(frame, window, glimpse_size):
+    """Draws the filters of a window beside the frame that they read (Eq. 9-11, 4).
+
+    Args:
+        frame: array-like of shape [H, W, C] with 1 or 3 channels (RGB), uint8 0..255
+            or floating 0..1.
+        window: array-like of shape [6], in pixels.
+        glimpse_size: `(N, M)`, rows and columns of the glimpse.
+
+    Returns:
+        uint8 array of shape [600, 600, 3], RGB: the frame with the grid of the
+        filters' centres in red and the extent box; above it the `M` filters along x, to
+        its left the `N` along y; in the corner the glimpse.
+
+    Raises:
+        ValueError: If an argument has another shape.
+
+    Example:
+    >>> frame, window = np.zeros([100, 100, 1]), [40, 60, 1.5, 1.5, 3, 3]
+    >>> ratm_tf.visualize.filter_banks_plot(frame, window, (12, 12)).shape
+    (600, 600, 3)
+    """
+    from ratm_tf.attention import gaussian_glimpse
+    from ratm_tf.attention.filterbank import filter_bank, grid_means
+    from ratm_tf.boxes import extent_box
+
+    shown = _as_rgb("frame", np.asarray(frame)[np.newaxis], rank=4)
+    window = np.asarray(window, np.float32)
+    if window.shape != (6,):
+        raise ValueError(
+            f"Expected `window` of shape [6]. Received shape: {list(window.shape)}"
+        )
+    glimpse = gaussian_glimpse(shown, window[np.newaxis], glimpse_size)[0] / 255.0
+    height, width = shown.shape[1:3]
+    banks = []
+    for axis, (count, length) in enumerate(
+        zip(glimpse_size[::-1], (width, height), strict=True)
+    ):
+        means = grid_means(window[axis], window[4 + axis], count)
+        banks.append((means.numpy(), filter_bank(means, window[2 + axis], length)))
+    (xs, filters_x), (ys, filters_y) = banks
+
+    figure = _figure(600, 600)
+    (corner, above), (beside, image) = figure.subplots(
+        2, 2, width_ratios=(1, 3), height_ratios=(1, 3)
+    )
+    corner.imshow(np.clip(glimpse, 0, 1))
+    corner.set_title("glimpse", fontsize="medium")
+    above.plot(np.transpose(filters_x), color="tab:blue", linewidth=0.8)
+    above.set(xlim=(-0.5, width - 0.5), title="$F_X$", yticks=[])
+    beside.plot(
+        np.transpose(filters_y), np.arange(height), color="tab:orange", linewidth=0.8
+    )
+    beside.set(ylim=(height - 0.5, -0.5), title="$F_Y$", xticks=[])
+    beside.invert_xaxis()
+    image.imshow(shown[0], aspect="auto")
+    image.scatter(*np.meshgrid(xs, ys), s=3, color="red", linewidths=0)
+    x1, y1, x2, y2 = extent_box(window, glimpse_size).numpy()
+    image.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], color="red", linewidth=1)
+    image.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    corner.set(xticks=[], yticks=[])
+    return _drawn(figure)
+
+
+def _figure(width, height):
+    """A figure of so many pixels, which no window shows."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width / 100, height / 100), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _drawn(figure):
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 
 def save_image(path, image):

@@ -149,7 +149,6 @@ print(type(keras.saving.load_model({str(path)!r})).__name__)
 
 # What each program that is not a benchmark is described by.
 PROGRAMS = {
-    "experiments/plot_otb.py": "experiments/plot_otb.py",
     **{
         f"experiments/{path.name}": f"ratm_tf/cli/programs/{path.name}"
         for path in (PACKAGE / "cli" / "programs").glob("*.py")

@@ -294,3 +294,26 @@ def test_each_of_several_boxes_is_checked():
     for boxes in ([(3, 4, 10, 8), (3, 4, 0, 8)], [(3, 4, 10)], [], [[(3, 4, 10, 8)]]):
         with pytest.raises(ValueError, match="Expected `box` to be finite"):
             online.init(VIDEO[0], boxes)
+
+
+@pytest.mark.parametrize("scored", [False, True])
+def test_what_it_sees_is_kept(tracker, scored):
+    if scored:
+        network = ratm_tf.training.score_network(tracker.cell.glimpse_shape)
+        tracker.score = network
+    opencv_box, box = start(tracker)
+    whole = tracker.predict({"frames": VIDEO[None]} | box, verbose=0)
+    online = ratm_tf.OnlineTracker(tracker, keep_glimpse=True)
+    for number, frame in enumerate(VIDEO):
+        if number == 0:
+            online.init(frame, **opencv_box)
+        else:
+            online.update(frame)
+        expected = whole["glimpses"][0, number]
+        np.testing.assert_allclose(online.glimpse, expected, atol=1e-4)
+        np.testing.assert_allclose(online.box, whole["boxes"][0, number], atol=1e-3)
+        assert (online.score is not None) == scored
+    if opencv_box:
+        online.init(VIDEO[0], [(3, 4, 10, 8), (5, 6, 10, 8)])
+        assert online.glimpse.shape == (2, 8, 8, 1)
+    assert ratm_tf.OnlineTracker(tracker).glimpse is None

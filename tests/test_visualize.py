@@ -2,15 +2,21 @@ import cv2
 import numpy as np
 import pytest
 
+from ratm_tf import one_pass
 from ratm_tf.visualize import (
     GREEN,
     RED,
     draw_boxes,
     film_strip,
+    filter_banks_plot,
+    inset_glimpses,
+    iou_plot,
+    one_pass_plot,
     reliability_plot,
     save_animation,
     save_image,
     true_boxes_strip,
+    window_plot,
 )
 
 
@@ -188,6 +194,80 @@ def test_frames_of_another_range_are_refused(frames, message):
 def test_an_animation_has_a_speed(tmp_path, rate):
     with pytest.raises(ValueError, match="`frames_per_second`"):
         save_animation(tmp_path / "a.gif", np.zeros([2, 9, 9, 3], np.uint8), rate)
+
+
+def drawn_lines(monkeypatch):
+    """The lines of plots, as they are drawn: x, y, label."""
+    from matplotlib.axes import Axes
+
+    drawn = []
+    plot = Axes.plot
+
+    def listen(axes, *values, **options):
+        drawn.append((*values, options.get("label")))
+        return plot(axes, *values, **options)
+
+    monkeypatch.setattr(Axes, "plot", listen)
+    return drawn
+
+
+def test_iou_is_drawn_by_sequence_with_their_mean(monkeypatch):
+    drawn = drawn_lines(monkeypatch)
+    picture = iou_plot({"a": [1.0, 0.5, 0.2], "b": [0.5, 0.5]})
+    assert picture.dtype == np.uint8 and picture.shape == (400, 800, 3)
+    assert [line[-1] for line in drawn] == ["a", "b", "mean"]
+    mean = drawn[2]
+    np.testing.assert_allclose(mean[1], [0.75, 0.5])
+    assert list(mean[0]) == [1, 2]
+    for wrong in ({}, {"a": 0.5}, {"a": [[0.5]]}):
+        with pytest.raises(ValueError, match="`curves`"):
+            iou_plot(wrong)
+
+
+def test_trackers_are_drawn_the_best_first(monkeypatch):
+    boxes = np.array([[0, 0, 10, 10]] * 4, float)
+    good, lost = one_pass.measure(boxes, boxes), one_pass.measure(boxes, boxes + 30)
+    drawn = drawn_lines(monkeypatch)
+    assert one_pass_plot({"lost": lost, "good": good}).shape == (400, 800, 3)
+    labels = [line[-1] for line in drawn]
+    assert labels[:2] == ["good [0.952]", "lost [0.238]"]
+    assert labels[2:] == ["good [1.000]", "lost [0.250]"]
+    np.testing.assert_allclose(drawn[0][1], good["success"])
+
+
+def test_a_window_is_drawn_over_time(monkeypatch):
+    drawn = drawn_lines(monkeypatch)
+    windows = np.arange(30.0).reshape(5, 6)
+    assert window_plot(windows).shape == (500, 800, 3)
+    np.testing.assert_allclose([line[1] for line in drawn], windows.T)
+    with pytest.raises(ValueError, match=r"`windows` of shape \[T, 6\]"):
+        window_plot(windows[0])
+
+
+def test_filter_banks_are_those_of_the_window(monkeypatch):
+    drawn = drawn_lines(monkeypatch)
+    frame = np.zeros([40, 60, 1], np.uint8)
+    window = [30.0, 20.0, 1.0, 2.0, 3.0, 4.0]
+    assert filter_banks_plot(frame, window, (5, 7)).shape == (600, 600, 3)
+    across, down, extent = drawn
+    assert across[0].shape == (60, 7)
+    np.testing.assert_allclose(across[0].argmax(0), 30 + 3 * np.arange(-3, 4))
+    np.testing.assert_allclose(down[0].argmax(0), 20 + 4 * np.arange(-2, 3))
+    np.testing.assert_allclose([min(extent[0]), max(extent[0])], [19.5, 40.5])
+    np.testing.assert_allclose([min(extent[1]), max(extent[1])], [10, 30])
+    with pytest.raises(ValueError, match="`window`"):
+        filter_banks_plot(frame, window[:5], (5, 7))
+
+
+def test_glimpses_are_set_in_as_far_as_there_is_room():
+    frame = np.full([40, 35, 3], 9, np.uint8)
+    glimpses = np.ones([5, 4, 6, 1])  # 10 high, 15 wide
+    drawn = inset_glimpses(frame, glimpses, [(255, 0, 0), (0, 0, 255)])
+    assert (frame == 9).all() and (drawn[10:] == 9).all()
+    assert (drawn[:10, :5] == 9).all()
+    np.testing.assert_array_equal(drawn[5, [20, 34]], [[255, 0, 0]] * 2)
+    np.testing.assert_array_equal(drawn[5, [5, 19]], [[0, 0, 255]] * 2)
+    assert (drawn[5, 25] == 255).all()
 
 
 def test_reliability_is_the_part_of_hits_of_each_bin(monkeypatch):

@@ -19,6 +19,7 @@ PROGRAMS = {
     "train": "train",
     "fit_score": "fit_score",
     "evaluate": "evaluate",
+    "plot": "plot",
     "export": "export",
     "serve": "serve",
     "client": "serve_client",

@@ -8,11 +8,11 @@ from ratm_tf.datasets.examples import tracker_inputs
 from ratm_tf.objectives import MeanIoU
 
 
-def evaluate(tracker, dataset, spans, average="frames", verbose=1):
+def evaluate(tracker, dataset, spans, average="frames", verbose=1, on_batch=None):
     """Mean IoU of corner and extent boxes over spans of frames.
 
-    It is `keras.Model.evaluate` with a `MeanIoU` for each span and kind of box. The
-    tracker need not be compiled, and stays as it is.
+    There is a `MeanIoU` for each span and kind of box. The tracker need not be
+    compiled, and stays as it is.
 
     Args:
         tracker: a `ratm_tf.Tracker`.
@@ -23,6 +23,8 @@ def evaluate(tracker, dataset, spans, average="frames", verbose=1):
             count that are there.
         average: over all `"frames"` alike, or over `"sequences"`, see `MeanIoU`.
         verbose: 1 shows a progress bar, 0 none, as in `keras.Model.evaluate`.
+        on_batch: function of each batch, its examples and the tracker's outputs, for
+            what else is to be measured in the same pass.
 
     Returns:
         Dict of floats in 0..1 by name: `corner_iou_1_10` and `extent_iou_1_10` for the
@@ -49,57 +51,42 @@ def evaluate(tracker, dataset, spans, average="frames", verbose=1):
             )
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError(f"Expected `dataset` to have an end. Received: {dataset}")
-    metrics = {
-        kind: [
-            MeanIoU(span, average, name="_".join(["iou", *map(str, span or ())]))
-            for span in spans
-        ]
-        for kind in KINDS
-    }
-    model = _Boxes(tracker)
-    model.compile(weighted_metrics=metrics)
+    metrics = {(kind, span): MeanIoU(span, average) for kind in KINDS for span in spans}
     longest = max((span[1] for span in spans if span is not None), default=0)
-    found = model.evaluate(
-        dataset.map(lambda example: _measured(example, longest)),
-        verbose=verbose,
-        return_dict=True,
+    cardinality = int(dataset.cardinality())
+    progress = keras.utils.Progbar(
+        cardinality if cardinality >= 0 else None, verbose=verbose, unit_name="batch"
     )
-    for span, metric in zip(spans, metrics[KINDS[0]], strict=True):
-        if metric.count == 0:
+    for example in dataset:
+        outputs = tracker.predict_on_batch(tracker_inputs(example))
+        for kind in KINDS:
+            boxes = tracker.box_from_window(outputs["windows"], kind)
+            measured = _padded(example, boxes, longest)
+            for span in spans:
+                metrics[kind, span].update_state(*measured)
+        if on_batch is not None:
+            on_batch(example, outputs)
+        progress.add(1)
+    for span in spans:
+        if metrics[KINDS[0], span].count == 0:
             raise ValueError(
                 "Expected `dataset` to have frames to count. Received: none in "
                 f"{'all' if span is None else f'the span {span}'}"
             )
-    return {name: value for name, value in found.items() if name != "loss"}
+    return {
+        "_".join([kind, "iou", *map(str, span or ())]): float(metric.result())
+        for (kind, span), metric in metrics.items()
+    }
 
 
-class _Boxes(keras.Model):
-    """A tracker's boxes, of both kinds."""
-
-    def __init__(self, tracker):
-        super().__init__(autocast=False, name="boxes")
-        self.tracker = tracker
-
-    def call(self, inputs):
-        windows = self.tracker(inputs, training=False)["windows"]
-        return {kind: self.tracker.box_from_window(windows, kind) for kind in KINDS}
-
-    def compute_loss(self, *args, **kwargs):
-        return tf.zeros([])  # It is only measured.
-
-
-def _measured(example, longest):
-    """Inputs, labels and weights; masked sequences are padded for the longest span."""
-    true = example["boxes"]
-    weights = tf.ones(tf.shape(true)[:2])
-    if "mask" in example:
-        missing = tf.maximum(longest - tf.shape(true)[1], 0)
-
-        def padded(values):
-            none = [[0, 0]] * (values.shape.rank - 2)
-            return tf.pad(values, [[0, 0], [0, missing], *none])
-
-        true = padded(true)
-        weights = padded(tf.cast(example["mask"], tf.float32))
-        example = example | {"frames": padded(example["frames"])}
-    return tracker_inputs(example), dict.fromkeys(KINDS, true), weights
+def _padded(example, boxes, longest):
+    """True boxes, boxes and weights; where there is a mask, for the longest span."""
+    true = tf.cast(example["boxes"], boxes.dtype)
+    if "mask" not in example:
+        return true, boxes, None
+    missing = tf.maximum(longest - tf.shape(true)[1], 0)
+    values = true, boxes, tf.cast(example["mask"], tf.float32)
+    return [
+        tf.pad(value, [[0, 0], [0, missing], [0, 0]][: value.shape.rank])
+        for value in values
+    ]

@@ -104,34 +104,28 @@ def fit_score(tracker, data, network=None, *, epochs=10, seed=0, verbose=1):
     return _with_score(tracker, network)
 
 
-def scored_hits(tracker, data):
+def scored_hits(outputs, boxes, counts):
     """What a tracker's scores say, and what is so.
 
     Args:
-        tracker: a `ratm_tf.Tracker` with a score.
-        data: finite dataset of batches as `Tracker.fit` takes them.
+        outputs: dict, a tracker's on a batch, with `corner_boxes` `[B, T, 4]` and
+            `scores` `[B, T]`.
+        boxes: the true boxes, `[B, T, 4]`.
+        counts: bool `[B, T]`, which frames count.
 
     Returns:
-        `(hits, scores)`, of all frames that have a weight: bool `[n]`, whether the
-        corner box has an IoU of one half at least, and float32 `[n]`.
+        `(hits, scores)`, of all frames that count: bool `[n]`, whether the corner box
+        has an IoU of one half at least, and float32 `[n]`.
 
     Example:
     >>> from ratm_tf.training.score import scored_hits
-    >>> tracker = ratm_tf.load_pretrained("moving_mnist")
-    >>> data = ratm_tf.datasets.moving_mnist_sequences(
-    ...     "test", num_frames=4, num_sequences=2, batch_size=2, fallback=True
-    ... ).map(ratm_tf.labelled)
-    >>> hits, scores = scored_hits(tracker, data)
-    >>> hits.shape, scores.shape
-    ((8,), (8,))
+    >>> boxes, counts = np.ones([2, 3, 4]) * [0, 0, 1, 1], np.ones([2, 3], bool)
+    >>> outputs = {"corner_boxes": boxes, "scores": np.zeros([2, 3])}
+    >>> scored_hits(outputs, boxes, counts)[0].mean()
+    np.float64(1.0)
     """
-    hits, scores = [], []
-    for batch in data:
-        inputs, boxes, counts = _unpacked(batch)
-        outputs = tracker(inputs, training=False)
-        hits.append(_hits(outputs["corner_boxes"], boxes)[counts])
-        scores.append(outputs["scores"].numpy()[counts])
-    return np.concatenate(hits), np.concatenate(scores)
+    hits = _hits(outputs["corner_boxes"], boxes)
+    return hits[counts], np.asarray(outputs["scores"])[counts]
 
 
 def _unpacked(batch):
@@ -147,6 +141,7 @@ def _unpacked(batch):
 
 
 def _hits(corner_boxes, boxes):
+    corner_boxes = tf.cast(corner_boxes, tf.float32)
     return np.asarray(iou(corner_boxes, tf.cast(boxes, tf.float32)) >= 0.5)
 
 

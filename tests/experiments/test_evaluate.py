@@ -1,4 +1,5 @@
 import json
+import subprocess
 
 import cv2
 import numpy as np
@@ -6,6 +7,16 @@ import pytest
 
 import ratm_tf
 from ratm_tf.boxes import iou
+from tests.datasets.annotated.clips import write_folder
+
+
+def still_tracker():
+    """Its windows stay where they are: so does the first box."""
+    cell = ratm_tf.RATMCell(4, window_update="residual", initial_window="given")
+    tracker = ratm_tf.Tracker(cell, box="corner")
+    tracker.build({"frames": (None, None, None, None, 1)})
+    cell.window.kernel.assign(np.zeros([4, 6]))
+    return tracker
 
 
 @pytest.fixture
@@ -24,11 +35,7 @@ def otb_dir(tmp_path):
 
 
 def test_measures_the_beginnings_of_named_sequences(run, otb_dir, tmp_path):
-    # Its windows stay where they are: so does the first box.
-    cell = ratm_tf.RATMCell(4, window_update="residual", initial_window="given")
-    tracker = ratm_tf.Tracker(cell, box="corner")
-    tracker.build({"frames": (None, None, None, None, 1)})
-    cell.window.kernel.assign(np.zeros([4, 6]))
+    tracker = still_tracker()
     tracker.save(tmp_path / "model.keras")
     options = {
         "model": tmp_path / "model.keras",
@@ -36,9 +43,14 @@ def test_measures_the_beginnings_of_named_sequences(run, otb_dir, tmp_path):
         "otb_dir": otb_dir,
         "frames": 11,
     }
-    strip = tmp_path / "strip.png"
+    strip, results = tmp_path / "strip.png", tmp_path / "results"
     printed = run(
-        "evaluate.py", names="Runner", film_strip=strip, film_strip_every=5, **options
+        "evaluate.py",
+        names="Runner",
+        film_strip=strip,
+        film_strip_every=5,
+        results=results,
+        **options,
     )
     found = json.loads(printed.stdout)
     true = np.float32([[4.5 + 2 * t, 5.5, 24.5 + 2 * t, 30.5] for t in range(11)])
@@ -46,6 +58,10 @@ def test_measures_the_beginnings_of_named_sequences(run, otb_dir, tmp_path):
     assert found["corner_iou"] == pytest.approx(each.mean(), abs=1e-4)
     assert found["corner_iou_1_10"] == pytest.approx(each[:10].mean(), abs=1e-4)
     assert "corner_iou_1_50" not in found and found["average"] == "sequences"
+    rows = np.loadtxt(results / "Runner.txt", delimiter=",")
+    np.testing.assert_allclose(rows, [[5, 6, 20, 25]] * 11, atol=2e-3)
+    assert found["sequences"] == {"Runner": found["one_pass"]}
+    assert found["one_pass"]["iou"] == pytest.approx(each.mean(), abs=1e-3)
     # Frames 1, 6 and 11, four times as large, over their glimpses, with gaps.
     assert cv2.imread(str(strip)).shape[1] == 3 * (4 * 50 + 4) - 4
 
@@ -56,3 +72,52 @@ def test_measures_the_beginnings_of_named_sequences(run, otb_dir, tmp_path):
     del options["frames"]
     whole = json.loads(run("evaluate.py", **options).stdout)
     assert whole["corner_iou_1_50"] == whole["corner_iou_1_100"] == whole["corner_iou"]
+
+
+def test_measures_ones_own_videos(run, tmp_path):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    write_folder(folder, count=3)
+    tracker = still_tracker()
+    tracker.save(tmp_path / "model.keras")
+    options = {"dataset": "videos", "data": folder, "model": tmp_path / "model.keras"}
+    results = tmp_path / "results"
+    found = json.loads(
+        run("evaluate.py", split="all", results=results, **options).stdout
+    )
+    written = {path.relative_to(results).as_posix() for path in results.rglob("*.txt")}
+    assert {f"{name}.txt" for name in found["sequences"]} == written
+    assert len(written) >= 3 and found["average"] == "sequences"
+    each = [one["iou"] for one in found["sequences"].values()]
+    assert found["one_pass"]["iou"] == pytest.approx(np.mean(each), abs=1e-3)
+    plotted = json.loads(
+        run(
+            "plot.py",
+            split="all",
+            dataset="videos",
+            data=folder,
+            results=results,
+            output=tmp_path / "curves.png",
+        ).stdout
+    )
+    assert plotted["trackers"][str(results)] == found["one_pass"]
+    only = json.loads(run("evaluate.py", **options).stdout)
+    assert len(only["sequences"]) < len(each)
+
+
+def test_a_score_is_measured_in_the_same_pass(run, tmp_path):
+    plot = tmp_path / "plots" / "reliability.png"
+    printed = run(
+        "evaluate.py",
+        model="pretrained:moving_mnist",
+        dataset="moving_mnist",
+        sequences=8,
+        frames=10,
+        reliability=plot,
+    )
+    found = json.loads(printed.stdout)
+    assert 0 <= found["score_mean"] <= 1 and "sequences" not in found
+    assert cv2.imread(str(plot)) is not None
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        run("evaluate.py", model="pretrained:moving_mnist", results=tmp_path / "r")
+    assert "--results with --dataset=otb or videos" in error.value.stderr

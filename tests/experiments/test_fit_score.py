@@ -1,5 +1,8 @@
+import subprocess
+
 import keras
 import numpy as np
+import pytest
 
 import ratm_tf
 
@@ -20,3 +23,10 @@ def test_a_tracker_gets_a_score(run, tmp_path):
     np.testing.assert_allclose(
         scored({"frames": frames})["boxes"], tracker({"frames": frames})["boxes"], 1e-4
     )
+
+
+@pytest.mark.parametrize("output", ["scored.h5", "missing/scored.keras", "."])
+def test_an_output_that_cannot_be_is_told_at_once(run, tmp_path, output):
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        run("fit_score.py", model="no.keras", output=tmp_path / output)
+    assert "Expected --output to be a .keras file" in error.value.stderr

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import ratm_tf
 from ratm_tf.training import fit_score, score_network
-from ratm_tf.training.score import _calibrate, scored_hits
+from ratm_tf.training.score import _calibrate, _unpacked, scored_hits
 
 
 def balls(split, num_sequences):
@@ -26,6 +26,15 @@ def scored(tracker):
     return fit_score(tracker, balls("train", 160), epochs=8, verbose=0)
 
 
+def judged(tracker, data):
+    """Hits and scores of all batches."""
+    each = []
+    for batch in data:
+        inputs, boxes, counts = _unpacked(batch)
+        each.append(scored_hits(tracker(inputs, training=False), boxes, counts))
+    return map(np.concatenate, zip(*each, strict=True))
+
+
 def auc(hits, scores):
     """The part of pairs of a hit and a miss of which the hit scores higher."""
     higher = scores[hits][:, None] - scores[~hits]
@@ -33,7 +42,7 @@ def auc(hits, scores):
 
 
 def test_tells_hits_from_misses(scored):
-    hits, scores = scored_hits(scored, balls("test", 160))
+    hits, scores = judged(scored, balls("test", 160))
     assert 0.5 < hits.mean() < 0.99
     assert auc(hits, scores) > 0.95
     # Scores of 0..1 come true as often as they say.
@@ -77,7 +86,7 @@ def test_frames_without_weight_do_not_count(scored):
     weights = np.zeros([32, 16], np.float32)
     weights[:, :3] = 1
     data = tf.data.Dataset.from_tensors((inputs, labels, weights))
-    hits, scores = scored_hits(scored, data)
+    hits, scores = judged(scored, data)
     assert hits.shape == scores.shape == (32 * 3,)
     np.testing.assert_allclose(
         scores, scored(inputs)["scores"].numpy()[:, :3].ravel(), atol=1e-6

@@ -1,12 +1,21 @@
 r"""Measures a tracker on test sequences and prints one JSON object.
 
 ratm-tf evaluate --model=pretrained:moving_mnist --dataset=moving_mnist
+ratm-tf evaluate --model=pretrained:people --dataset=otb --otb_dir=otb \
+  --results=results/people
+ratm-tf evaluate --model=runs/mine/model.keras --dataset=videos --data=my_videos
+
+Of recorded sequences, which are those of TB-100 and one's own, it also prints the
+success (AUC) and the precision (at 20 pixels) of each, and writes the boxes for
+`ratm-tf plot` and the toolkits of the field.
 """
 
 import contextlib
 import json
+import pathlib
 import sys
 
+import numpy as np
 from absl import flags
 
 from ratm_tf.cli import dataset, tracker
@@ -16,7 +25,16 @@ flags.adopt_module_key_flags(tracker)
 flags.mark_flag_as_required("model")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the sequences.", lower_bound=0)
 _SEQUENCES = flags.DEFINE_integer(
-    "sequences", None, "Test sequences (default: as the paper).", lower_bound=1
+    "sequences",
+    None,
+    "Test sequences that are made (default: as the paper).",
+    lower_bound=1,
+)
+_RESULTS = flags.DEFINE_string(
+    "results",
+    None,
+    "Folder for the boxes in recorded sequences, a text file each: x,y,w,h a frame, "
+    "where the first pixel is 1,1.",
 )
 _FILM_STRIP_EVERY = flags.DEFINE_integer(
     "film_strip_every", 3, "Draw every so many frames.", lower_bound=1
@@ -31,22 +49,6 @@ _RELIABILITY = flags.DEFINE_string(
     None,
     "Where to draw how often the tracker is right by its score, a .png file.",
 )
-_OTB_DIR = flags.DEFINE_string("otb_dir", "data/otb", "Sequences of TB-100.")
-_NAMES = flags.DEFINE_list(
-    "names", None, "Those to track, such as Couple,Jogging.2 (default: all there are)."
-)
-
-
-def otb_beginnings():
-    """The sequences of TB-100 that the flags ask for, whole or their first frames."""
-    from ratm_tf.datasets import otb_sequences
-    from ratm_tf.datasets.parts import PER_FRAME
-
-    def beginning(example):
-        cut = {name: example[name][: dataset.FRAMES.value] for name in PER_FRAME}
-        return example | cut
-
-    return otb_sequences(_OTB_DIR.value, _NAMES.value).map(beginning)
 
 
 def main(_):
@@ -54,9 +56,16 @@ def main(_):
     with contextlib.redirect_stdout(sys.stderr):
         import ratm_tf
 
+        if _RESULTS.value:
+            if not dataset.is_recorded():
+                raise ValueError(
+                    "Expected --results with --dataset=otb or videos. Received: "
+                    f"{dataset.DATASET.value}"
+                )
+            pathlib.Path(_RESULTS.value).mkdir(parents=True, exist_ok=True)
         loaded = tracker.load_tracker()
-        if dataset.DATASET.value == "otb":  # whole sequences, one at a time
-            sequences = otb_beginnings().batch(1)
+        if dataset.is_recorded():
+            sequences = dataset.recorded_sequences(loaded.channels, _SEED.value)
             length = dataset.FRAMES.value or 100
             spans = [(1, last) for last in (10, 50, 100) if last <= length]
             spans, average, known = [*spans, None], "sequences", {}
@@ -67,43 +76,85 @@ def main(_):
             sequences = tested.test_data(seed=_SEED.value)
             spans, average = tested.spans, "frames"
             known = tested.oracle_iou(seed=_SEED.value)
-        metrics = ratm_tf.evaluate(loaded, sequences, spans, average=average)
-        if loaded.score is not None:
-            metrics |= measured_scores(loaded, sequences)
-        if _FILM_STRIP.value:
-            first = next(iter(sequences))
-            first = {name: values[:4] for name, values in first.items()}
-            ratm_tf.visualize.save_image(
-                _FILM_STRIP.value,
-                ratm_tf.visualize.tracked_film_strip(
-                    loaded, first, _FILM_STRIP_EVERY.value
-                ),
-            )
+        seen = Seen()
+        metrics = ratm_tf.evaluate(
+            loaded, sequences, spans, average=average, on_batch=seen
+        )
     report = {
         "model": tracker.MODEL.value,
         "dataset": dataset.DATASET.value,
         "seed": _SEED.value,
         "average": average,
+        "box": loaded.box,
     }
-    print(json.dumps(report | metrics | known))
+    print(json.dumps(report | metrics | seen.metrics() | known))
 
 
-def measured_scores(loaded, sequences):
-    """How well scores tell boxes with an IoU of one half from others."""
-    import keras
+class Seen:
+    """What is measured, written and drawn of batches as they are tracked."""
 
-    import ratm_tf
-    from ratm_tf.training.score import scored_hits
+    def __init__(self):
+        self._judged, self._measured, self._drawn = [], {}, False
 
-    hits, scores = scored_hits(loaded, sequences.map(ratm_tf.labelled))
-    auc = keras.metrics.AUC(num_thresholds=2000)
-    auc.update_state(hits, scores)
-    if _RELIABILITY.value:
-        ratm_tf.visualize.save_image(
-            _RELIABILITY.value, ratm_tf.visualize.reliability_plot(hits, scores)
-        )
-    return {
-        "score_auroc": float(auc.result()),
-        "score_mean": float(scores.mean()),
-        "hits": float(hits.mean()),
-    }
+    def __call__(self, example, outputs):
+        """Takes a batch and the tracker's outputs on it."""
+        from ratm_tf.training.score import scored_hits
+
+        boxes = example["boxes"].numpy()
+        counts = np.ones(boxes.shape[:2], bool)
+        if "mask" in example:
+            counts = example["mask"].numpy()
+        if "scores" in outputs:
+            self._judged.append(scored_hits(outputs, boxes, counts))
+        if dataset.is_recorded():
+            true = np.where(counts[0, :, np.newaxis], boxes[0], np.nan)
+            self._record(dataset.recorded_name(example), true, outputs["boxes"][0])
+        if _FILM_STRIP.value and not self._drawn:
+            self._draw(example, outputs)
+
+    def _record(self, name, true, boxes):
+        from ratm_tf import one_pass
+
+        self._measured[name] = one_pass.measure(true, boxes)
+        if _RESULTS.value:
+            path = pathlib.Path(_RESULTS.value) / f"{name}.txt"
+            one_pass.write_results(path, boxes)
+
+    def _draw(self, example, outputs):
+        from ratm_tf import visualize
+
+        shown = (example["frames"], outputs["glimpses"], outputs["boxes"])
+        shown = (*shown, example["boxes"])
+        every = _FILM_STRIP_EVERY.value
+        strip = visualize.film_strip(*(values[:4, ::every] for values in shown))
+        visualize.save_image(_FILM_STRIP.value, strip)
+        self._drawn = True
+
+    def metrics(self):
+        """JSON values of what was measured, by name."""
+        from ratm_tf.one_pass import summary
+
+        metrics = self._scores() if self._judged else {}
+        if self._measured:
+            overall = summary(self._measured.values())
+            each = {name: summary([one]) for name, one in self._measured.items()}
+            metrics |= {"one_pass": overall, "sequences": each}
+        return metrics
+
+    def _scores(self):
+        """How well scores tell boxes with an IoU of one half from others."""
+        import keras
+
+        from ratm_tf import visualize
+
+        hits, scores = map(np.concatenate, zip(*self._judged, strict=True))
+        auc = keras.metrics.AUC(num_thresholds=2000)
+        auc.update_state(hits, scores)
+        if _RELIABILITY.value:
+            plot = visualize.reliability_plot(hits, scores)
+            visualize.save_image(_RELIABILITY.value, plot)
+        return {
+            "score_auroc": float(auc.result()),
+            "score_mean": float(scores.mean()),
+            "hits": float(hits.mean()),
+        }

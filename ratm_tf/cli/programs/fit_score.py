@@ -5,6 +5,8 @@ ratm-tf fit_score --model=runs/mnist/model.keras --dataset=moving_mnist \
 """
 
 import dataclasses
+import os
+import pathlib
 
 from absl import flags, logging
 
@@ -25,6 +27,7 @@ def main(_):
     from ratm_tf.pretrained.compact import save_compact
     from ratm_tf.training import fit_score
 
+    check_output()
     loaded = tracker.load_tracker()
     recipe = dataset.recipe(loaded.starts_on_target)
     recipe = dataclasses.replace(
@@ -35,3 +38,15 @@ def main(_):
     data = batches.take(max(5, _SEQUENCES.value // recipe.batch_size))
     save_compact(fit_score(loaded, data, seed=_SEED.value, verbose=2), _OUTPUT.value)
     logging.info("Wrote %s", _OUTPUT.value)
+
+
+def check_output():
+    """Checks, before anything is learnt, that the file can be written."""
+    path = pathlib.Path(_OUTPUT.value)
+    there = path if path.exists() else path.parent
+    writable = os.access(there, os.W_OK) and path.parent.is_dir()
+    if path.suffix != ".keras" or path.is_dir() or not writable:
+        raise ValueError(
+            "Expected --output to be a .keras file in a folder that can be written. "
+            f"Received: {path}"
+        )

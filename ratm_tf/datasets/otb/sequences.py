@@ -44,14 +44,8 @@ def otb_sequences(data_dir, names=None, channels=1):
     Traceback (most recent call last):
     FileNotFoundError: Expected /nowhere/Jogging/groundtruth_rect.2.txt, which is...
     """
-    data_dir = pathlib.Path(data_dir)
     one_of("channels", channels, (1, 3))
-    if names is None:
-        folders = [path.name for path in data_dir.iterdir() if path.is_dir()]
-        names = sorted(name for name in folders if name[0] not in "._")
-    elif isinstance(names, str):
-        names = [names]
-    targets = [target for name in names for target in _targets(data_dir, name)]
+    targets = find_targets(data_dir, names)
 
     def sequences():
         for name, folder, file in targets:
@@ -83,8 +77,38 @@ def otb_sequences(data_dir, names=None, channels=1):
     return dataset.apply(tf.data.experimental.assert_cardinality(len(targets)))
 
 
+def find_targets(data_dir, names=None):
+    """Finds the benchmark's targets.
+
+    Args:
+        data_dir: see `otb_sequences`.
+        names: likewise.
+
+    Returns:
+        List of `(name, folder, box file)`.
+
+    Raises:
+        FileNotFoundError: a sequence or its boxes are missing.
+
+    Example:
+    >>> import pathlib, tempfile
+    >>> from ratm_tf.datasets.otb.sequences import find_targets
+    >>> folder = pathlib.Path(tempfile.mkdtemp(), "Couple")
+    >>> folder.mkdir()
+    >>> (folder / "groundtruth_rect.txt").touch()
+    >>> [name for name, _, _ in find_targets(folder.parent)]
+    ['Couple']
+    """
+    data_dir = pathlib.Path(data_dir)
+    if names is None:
+        folders = [path.name for path in data_dir.iterdir() if path.is_dir()]
+        names = sorted(name for name in folders if name[0] not in "._")
+    elif isinstance(names, str):
+        names = [names]
+    return [target for name in names for target in _targets(data_dir, name)]
+
+
 def _targets(data_dir, name):
-    """Lists `(name, folder, box file)` of a sequence's targets."""
     folder_name, _, number = name.partition(".")
     folder = data_dir / folder_name
     numbered = sorted(folder.glob(f"groundtruth_rect.{number or '[0-9]'}.txt"))

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ratm_tf.datasets.annotated.folder import find_videos
+from ratm_tf.datasets.annotated.folder import find_video, find_videos
 
 TABLE = "frame,x,y,w,h\n3,10,20,4,2\n"
 
@@ -139,3 +139,46 @@ def test_coco(coco):
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match="videos.json: .*KeyError 'video_id'"):
         find_videos(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("video", "boxes"),
+    [
+        ("a.mp4", "a.csv"),
+        ("a.mp4", "table.csv"),
+        ("p", "p.csv"),
+        ("p", "p/boxes.csv"),
+        ("p/img", "p/boxes.csv"),
+    ],
+)
+def test_one_video_has_the_boxes_beside_it(tmp_path, video, boxes):
+    write(tmp_path / "a.mp4")
+    for number in (9, 10, 11, 12):
+        write(tmp_path / "p" / "img" / f"{number}.jpg")
+    assert find_video(tmp_path / video).targets == {}
+    write(tmp_path / boxes, TABLE)
+    found = find_video(tmp_path / video)
+    [row] = found.targets[""]
+    assert row.frame == 3
+    names = [picture.name for picture in found.pictures]
+    assert names == (
+        [] if video == "a.mp4" else ["9.jpg", "10.jpg", "11.jpg", "12.jpg"]
+    )
+    write(tmp_path / "elsewhere" / "other.csv", TABLE.replace("3,", "2,", 1))
+    given = find_video(tmp_path / video, tmp_path / "elsewhere" / "other.csv")
+    assert given.targets[""][0].frame == 2
+
+
+def test_one_video_takes_no_boxes_of_another(tmp_path):
+    write(tmp_path / "a.mp4")
+    write(tmp_path / "b.mp4")
+    write(tmp_path / "b.csv", TABLE)
+    assert find_video(tmp_path / "a.mp4").targets == {}
+    write(tmp_path / "a.csv", TABLE)
+    write(tmp_path / "a.xml")
+    with pytest.raises(ValueError, match="one file of boxes of.*a.csv, a.xml"):
+        find_video(tmp_path / "a.mp4")
+    for missing in ("c.mp4", "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(FileNotFoundError, match=missing):
+            find_video(tmp_path / missing)
