@@ -498,7 +498,8 @@ def save_image(path, image):
     """
     image = _as_uint8("image", image, rank=3)
     path = _writable(path)
-    if not cv2.imwrite(str(path), image[..., ::-1]):
+    small = [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    if not cv2.imwrite(str(path), image[..., ::-1], small):
         raise OSError(f"Expected `path` to be writable. Received: {path}")
 
 

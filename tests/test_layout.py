@@ -24,6 +24,7 @@ PROJECT_TESTS = {
     "test_page",
     "test_own_videos",
     "test_readme",
+    "test_tracking",
 }
 # Modules that the tests of another use throughout, and tables.
 TESTED_ELSEWHERE = {

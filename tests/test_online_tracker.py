@@ -6,6 +6,7 @@ import tensorflow as tf
 
 import ratm_tf
 from ratm_tf import online_tracker
+from ratm_tf.training.score import _with_score
 
 VIDEO = np.random.default_rng(0).integers(0, 256, [6, 20, 24, 1], np.uint8)
 
@@ -300,7 +301,7 @@ def test_each_of_several_boxes_is_checked():
 def test_what_it_sees_is_kept(tracker, scored):
     if scored:
         network = ratm_tf.training.score_network(tracker.cell.glimpse_shape)
-        tracker.score = network
+        tracker = _with_score(tracker, network)
     opencv_box, box = start(tracker)
     whole = tracker.predict({"frames": VIDEO[None]} | box, verbose=0)
     online = ratm_tf.OnlineTracker(tracker, keep_glimpse=True)

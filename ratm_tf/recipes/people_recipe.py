@@ -19,6 +19,7 @@ from ratm_tf.objectives import WeightPenalty
 from ratm_tf.pretrained import load_pretrained
 from ratm_tf.recipes.experiment import Experiment
 from ratm_tf.recipes.recipe import (
+    FAST_ON_TARGET,
     From,
     Recipe,
     from_table,
@@ -234,26 +235,11 @@ _PAPER = {
     "kth_dir": From("data/kth", "section 6.3: KTH"),
     "pennfudan_path": From(None, "ours: people in place of KTH's"),
 }
-_FAST = {
-    "recurrent_cell": "gru",
-    "units": 100,
-    "glimpse_size": (28, 28),
+_FAST = FAST_ON_TARGET | {
     "features": "small_cnn",
-    "window_update": "relative",  # in units of the window's size
-    "initial_window": "given",
-    "box_scale": 1.5,
     "frame_size": FRAME_SIZE,
-    "losses": {"corner_boxes": "relative"},
-    "loss_weights": {"corner_boxes": 1.0},
-    "optimizer": "adam",
-    "learning_rate": 1e-3,
-    "decay": "cosine",
-    "clipnorm": 0.1,
-    "batch_size": 16,
-    "steps": 1_500,
     "train_frames": 20,
     "first_frames": 20,
-    "patience": 10,
 }
 
 

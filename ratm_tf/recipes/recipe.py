@@ -110,6 +110,8 @@ class Recipe(abc.ABC):
         default_factory=dict, compare=False, repr=False
     )
 
+    channels = 1  # Of the frames: grey ones, unless a recipe has a field of it.
+
     @abc.abstractmethod
     def build(self, *, seed=0, implementation="auto"):
         """Makes everything that a training needs.
@@ -229,7 +231,7 @@ class Recipe(abc.ABC):
                 self.steps_per_execution, min(self.steps, self.steps_per_epoch)
             ),
         )
-        tracker.build({"frames": (None, None, *self.frame_size, 1)})
+        tracker.build({"frames": (None, None, *self.frame_size, self.channels)})
         return tracker
 
     def _recurrent_cell(self, kernel_regularizer):
@@ -268,20 +270,25 @@ class Recipe(abc.ABC):
         return _LOSSES[name](**options)
 
 
-def small_cnn(glimpse_size):
-    """Features of grey glimpses that learn from the start, with the tracker.
+def small_cnn(glimpse_size, channels=1):
+    """Features of glimpses that learn from the start, with the tracker.
 
     Args:
         glimpse_size: `(N, M)`, rows and columns.
+        channels: those of a glimpse.
 
     Returns:
-        A `keras.Model` of glimpses `[B, N, M, 1]`.
+        A `keras.Model` of glimpses `[B, N, M, channels]`.
     """
     convolution = functools.partial(
         keras.layers.Conv2D, strides=2, padding="same", activation="relu"
     )
     return keras.Sequential(
-        [keras.Input([*glimpse_size, 1]), convolution(16, 5), convolution(32, 3)],
+        [
+            keras.Input([*glimpse_size, channels]),
+            convolution(16, 5),
+            convolution(32, 3),
+        ],
         name="features",
     )
 
@@ -294,14 +301,19 @@ def start_from(tracker, model):
         model: the other one, a `.keras` file or `pretrained:NAME`.
 
     Raises:
-        ValueError: if it is no tracker, has other weights, or its windows move in
-            another way, or there is none of that name.
+        ValueError: if it is no tracker, is of frames of other channels, has other
+            weights, or its windows move in another way, or there is none of that name.
     """
     loaded = pretrained.load(model)
     if not isinstance(loaded, Tracker):
         raise ValueError(
             f"Expected `initial_model` to be a tracker. Received: {model}, a "
             f"{type(loaded).__name__}"
+        )
+    if loaded.channels != tracker.channels:
+        raise ValueError(
+            "Expected `initial_model`, or none, of frames of "
+            f"{tracker.channels} channel(s). Received: {model}, of {loaded.channels}"
         )
     shapes = [tuple(weight.shape) for weight in _learnt(tracker)]
     found = [tuple(weight.shape) for weight in _learnt(loaded)]
@@ -324,6 +336,26 @@ def _learnt(tracker):
     """The weights of a tracker's cell and of its objectives."""
     parts = [tracker.loop, *tracker.objectives.values()]
     return [weight for part in parts for weight in part.weights]
+
+
+FAST_ON_TARGET = {
+    "recurrent_cell": "gru",
+    "units": 100,
+    "glimpse_size": (28, 28),
+    "window_update": "relative",  # in units of the window's size
+    "initial_window": "given",
+    "box_scale": 1.5,
+    "losses": {"corner_boxes": "relative"},
+    "loss_weights": {"corner_boxes": 1.0},
+    "optimizer": "adam",
+    "learning_rate": 1e-3,
+    "decay": "cosine",
+    "clipnorm": 0.1,
+    "batch_size": 16,
+    "steps": 1_500,
+    "patience": 10,
+}
+"""What the quick recipes share whose trackers start on a given target."""
 
 
 def named(argument, name, choices):

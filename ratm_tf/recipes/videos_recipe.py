@@ -8,12 +8,19 @@ from ratm_tf.datasets.annotated import SPLITS
 from ratm_tf.datasets.annotated.folder import find_videos
 from ratm_tf.datasets.annotated.videos import split_of
 from ratm_tf.recipes.experiment import Experiment
-from ratm_tf.recipes.recipe import Recipe, from_table, named, small_cnn, start_from
+from ratm_tf.recipes.recipe import (
+    FAST_ON_TARGET,
+    Recipe,
+    from_table,
+    named,
+    small_cnn,
+    start_from,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VideosRecipe(Recipe):
-    """Follows a given target in one's own videos, in grey.
+    """Follows a given target in one's own videos.
 
     The videos that are held out to validate and to test are drawn by the seed, see
     `ratm_tf.datasets.videos`. Sequences in training are random parts of the others.
@@ -23,6 +30,9 @@ class VideosRecipe(Recipe):
         first_frame: the number of the first frame in the column `frame` of tables.
         initial_model: a tracker of the same parts to start from, a `.keras` file or
             `pretrained:NAME`; None starts from scratch.
+        features: `"small_cnn"`, which learns from the start; or `"pixels"`, the glimpse
+            as it is.
+        channels: of the frames, 1 for grey, 3 for RGB.
 
     Example:
     >>> recipe = ratm_tf.recipes.videos("my_videos", initial_model=None, units=50)
@@ -33,9 +43,16 @@ class VideosRecipe(Recipe):
     data_dir: str
     first_frame: int = 0
     initial_model: str | None
+    features: str = "small_cnn"
+    channels: int = 1
 
     def build(self, *, seed=0, implementation="auto"):
-        tracker = self._tracker(implementation, features=small_cnn(self.glimpse_size))
+        networks = {
+            "small_cnn": lambda: small_cnn(self.glimpse_size, self.channels),
+            "pixels": lambda: None,
+        }
+        features = named("features", self.features, networks)()
+        tracker = self._tracker(implementation, features=features)
         if self.initial_model is not None:
             start_from(tracker, self.initial_model)
 
@@ -102,33 +119,18 @@ class VideosRecipe(Recipe):
                 "batch_size": self.batch_size,
                 "frame_size": self.frame_size,
                 "first_frame": self.first_frame,
+                "channels": self.channels,
             }
             | options,
         )
 
 
-_FAST = {
-    "initial_model": "pretrained:people",
-    # What that is made of.
-    "recurrent_cell": "gru",
-    "units": 100,
-    "glimpse_size": (28, 28),
-    "window_update": "relative",
-    "initial_window": "given",
-    "box_scale": 1.5,
+_FAST = FAST_ON_TARGET | {
+    "initial_model": "pretrained:people",  # which is made of the same parts
     "frame_size": (120, 160),
-    "losses": {"corner_boxes": "relative"},
-    "loss_weights": {"corner_boxes": 1.0},
-    "optimizer": "adam",
-    "learning_rate": 1e-3,
-    "decay": "cosine",
-    "clipnorm": 0.1,
-    "batch_size": 16,
-    "steps": 1_500,
     "train_frames": 10,  # Of a target that is lost nothing is learnt.
     "test_frames": None,
     "test_sequences": None,
-    "patience": 10,
 }
 
 

@@ -1,8 +1,10 @@
 import json
+import subprocess
 
 import cv2
 import keras
 import numpy as np
+import pytest
 
 from tests.datasets.annotated.clips import write_folder
 
@@ -48,3 +50,30 @@ def test_shows_what_it_read_and_trains(run, tmp_path):
     assert tracker.cell.window_update == "residual"
     strip = cv2.imread(str(model_dir / "film_strip.png"))
     assert np.ptp(strip) > 100
+
+
+def test_trains_in_colour_for_other_objectives(run, tmp_path):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    write_folder(folder, count=4)
+    options = {"data": folder, "frames": 2, "batch_size": 2, "steps": 1, "color": True}
+    small = {"units": 4, "glimpse_size": "8,6", "frame_size": "30,40"}
+    options |= {"model_dir": tmp_path / "run"} | small
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        run("train.py", **options)
+    assert (
+        "of frames of 3 channel(s). Received: pretrained:people" in error.value.stderr
+    )
+    options["initial_model"] = "none"
+    for wrong in ("boxes", "boxes:pixels", "glimpses:pixels:x", "scores:squared"):
+        with pytest.raises(subprocess.CalledProcessError) as error:
+            run("train.py", losses=wrong, **options)
+        assert "--losses=OUTPUT:LOSS:WEIGHT" in error.value.stderr
+        assert f"Received: {wrong}" in error.value.stderr
+    losses = "boxes:absolute,glimpses:pixels:30"
+    run("train.py", losses=losses, features="pixels", **options)
+    ran = json.loads((tmp_path / "run" / "run.json").read_text())["run"]["recipe"]
+    assert ran["losses"] == {"boxes": "absolute", "glimpses": "pixels"}
+    assert ran["loss_weights"] == {"boxes": 1.0, "glimpses": 30.0}
+    tracker = keras.saving.load_model(tmp_path / "run" / "model.keras")
+    assert tracker.channels == 3 and tracker.cell.features is None

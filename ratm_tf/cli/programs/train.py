@@ -48,6 +48,22 @@ _WINDOW_UPDATE = flags.DEFINE_enum(
     ["relative", "residual", "absolute"],
     "How windows move: in units of their size, by so much, or to a place.",
 )
+_FEATURES = flags.DEFINE_enum(
+    "features",
+    "small_cnn",
+    ["small_cnn", "pixels"],
+    "What the cell gets of a glimpse: a small network's features, or its pixels.",
+)
+_COLOR = flags.DEFINE_boolean(
+    "color", False, "Track in colour, not in grey; starts from scratch."
+)
+_LOSSES = flags.DEFINE_list(
+    "losses",
+    ["corner_boxes:relative"],
+    "Why it looks: OUTPUT:LOSS or OUTPUT:LOSS:WEIGHT, one or several. Outputs are "
+    "corner_boxes, boxes and glimpses; losses of boxes relative (to their size), "
+    "absolute, squared and localization (of centres), of glimpses pixels.",
+)
 _FRAMES = flags.DEFINE_integer(
     "frames", 10, "Frames of a sequence in training.", lower_bound=2
 )
@@ -71,6 +87,7 @@ def main(_):
     from ratm_tf import recipes, visualize
 
     initial_model = _INITIAL_MODEL.value
+    chosen = losses()
     recipe = recipes.videos(
         _DATA.value,
         training.PRESET.value,
@@ -81,6 +98,10 @@ def main(_):
         recurrent_cell=_CELL.value,
         units=_UNITS.value,
         window_update=_WINDOW_UPDATE.value,
+        features=_FEATURES.value,
+        channels=3 if _COLOR.value else 1,
+        losses={output: name for output, (name, _) in chosen.items()},
+        loss_weights={output: weight for output, (_, weight) in chosen.items()},
         train_frames=_FRAMES.value,
         batch_size=_BATCH_SIZE.value,
         learning_rate=_LEARNING_RATE.value,
@@ -103,3 +124,28 @@ def size(flag):
             f"Expected --{flag.name}=ROWS,COLUMNS. Received: {','.join(flag.value)}"
         )
     return tuple(map(int, flag.value))
+
+
+def losses():
+    """The loss's name and its weight, by output."""
+    known = {
+        **dict.fromkeys(
+            ("corner_boxes", "boxes"),
+            ("relative", "absolute", "squared", "localization"),
+        ),
+        "glimpses": ("pixels",),
+    }
+    chosen = {}
+    for given in _LOSSES.value:
+        output, name, weight = [*given.split(":"), "", ""][:3]
+        try:
+            weight = float(weight or 1)
+        except ValueError:
+            weight = -1
+        if name not in known.get(output, ()) or weight < 0 or given.count(":") > 2:
+            raise ValueError(
+                "Expected --losses=OUTPUT:LOSS:WEIGHT, such as corner_boxes:relative:1 "
+                f"or glimpses:pixels:30. Received: {given}"
+            )
+        chosen[output] = name, weight
+    return chosen
