@@ -10,6 +10,8 @@ import sys
 import cv2
 import pytest
 
+from ratm_tf.boxes import xywh_from_xyxy
+
 ROOT = pathlib.Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "own_videos.md"
 
@@ -33,5 +35,9 @@ def test_the_guide(tmp_path, monkeypatch):
     assert (tmp_path / "runs" / "discs" / "boxes.png").exists()
     lines = (tmp_path / "boxes.jsonl").read_text().splitlines()
     assert len(lines) == len(names["tracked"]) == 60
-    assert json.loads(lines[-1])["box"] == pytest.approx(names["tracked"][-1], abs=0.1)
+    last = xywh_from_xyxy(names["tracked"][-1])
+    assert json.loads(lines[-1])["box"] == pytest.approx(last, abs=0.1)
+    compared = json.loads((tmp_path / "compared.json").read_text())["trackers"]
+    assert compared["RATM"]["iou"] > 0.5 and "MIL" in compared
+    assert (tmp_path / "runs" / "scratch" / "model.keras").exists()
     assert cv2.VideoCapture("tracked.mp4").get(cv2.CAP_PROP_FRAME_COUNT) == 60

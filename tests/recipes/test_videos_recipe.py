@@ -68,3 +68,20 @@ def test_starts_from_the_packaged_tracker_of_people(folder):
     message = "window update 'absolute'. Received: pretrained:people, with 'relative'"
     with pytest.raises(ValueError, match=message):
         recipes.videos(folder, window_update="absolute").build()
+
+
+def test_in_colour_and_without_features(folder):
+    recipe = recipes.videos(folder, channels=3, features="pixels", **SMALL)
+    experiment = recipe.build()
+    [(inputs, labels, _)] = experiment.sequences(0).take(1)
+    assert inputs["frames"].shape == (3, 2, 30, 40, 3)
+    assert experiment.tracker.channels == 3 == recipe.channels
+    assert experiment.tracker.cell.features is None
+    assert experiment.tracker(inputs)["boxes"].shape == labels["boxes"].shape
+    colour = recipes.videos(folder, channels=3, **SMALL).build().tracker
+    assert colour.cell.features.input_shape == (None, 8, 8, 3)
+    message = r"`initial_model`, or none, of frames of 3 channel\(s\).*people, of 1"
+    with pytest.raises(ValueError, match=message):
+        recipes.videos(folder, channels=3).build()
+    with pytest.raises(ValueError, match="`features`.*Received: 'none'"):
+        recipes.videos(folder, features="none").build()

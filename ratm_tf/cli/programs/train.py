@@ -84,10 +84,10 @@ _PATIENCE = flags.DEFINE_integer(
 
 def main(_):
     """Shows what it read, trains, evaluates and saves a tracker."""
+    chosen = losses()
     from ratm_tf import recipes, visualize
 
     initial_model = _INITIAL_MODEL.value
-    chosen = losses()
     recipe = recipes.videos(
         _DATA.value,
         training.PRESET.value,
