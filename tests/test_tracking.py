@@ -1,6 +1,7 @@
 """The page on tracking runs as it stands, on sequences that stand in for TB-100's."""
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -58,3 +59,29 @@ def test_the_page(tmp_path, monkeypatch):
     assert 0 < overall["success_score"] < 1
     tables = (tmp_path / "boxes.csv").read_text().splitlines()
     assert len(tables) == 1 + 2 * 8
+
+
+@pytest.mark.slow
+def test_the_program_for_vot(tmp_path):
+    trax, client = map(pytest.importorskip, ("trax", "trax.client"))
+    write_sequence(tmp_path / "Couple", length=3)
+    [program] = re.findall(r"```py\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (tmp_path / "program.py").write_text(program)
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "program.py"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    ) as process:
+        streams = process.stdin.fileno(), process.stdout.fileno()
+        vot = client.Client(stream=streams, log=lambda *_: None)
+        frames = sorted((tmp_path / "Couple" / "img").iterdir())
+        images = [{"color": trax.FileImage.create(str(frame))} for frame in frames]
+        target = trax.Rectangle.create(50, 46, 25, 62)
+        [(found, _)], _ = vot.initialize(images[0], [(target, {})], {})
+        np.testing.assert_allclose(found.bounds(), [50, 46, 25, 62], atol=0.1)
+        for image in images[1:]:
+            [(found, _)], _ = vot.frame(image, objects=[])
+            assert found.bounds() != (50, 46, 25, 62)
+        vot.quit()
+        assert process.wait(60) == 0

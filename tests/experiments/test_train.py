@@ -67,7 +67,7 @@ def test_trains_in_colour_for_other_objectives(run, tmp_path):
         assert f"Received: {wrong}" in error.value.stderr
     losses = "boxes:absolute,glimpses:pixels:30"
     run("train.py", losses=losses, features="pixels", **options)
-    ran = json.loads((tmp_path / "run" / "run.json").read_text())["run"]["recipe"]
+    ran = json.loads((tmp_path / "run" / "metrics.json").read_text())["recipe"]
     assert ran["losses"] == {"boxes": "absolute", "glimpses": "pixels"}
     assert ran["loss_weights"] == {"boxes": 1.0, "glimpses": 30.0}
     tracker = keras.saving.load_model(tmp_path / "run" / "model.keras")
