@@ -33,12 +33,11 @@ def write_results(path, boxes):
         OSError: it cannot be written.
 
     Example:
-    >>> from ratm_tf.one_pass import read_results, write_results
+    >>> import pathlib
+    >>> from ratm_tf.one_pass import write_results
     >>> write_results("/tmp/results/Couple.txt", [[9.5, 19.5, 13.5, 21.5]])
-    >>> print(open("/tmp/results/Couple.txt").read().strip())
+    >>> print(pathlib.Path("/tmp/results/Couple.txt").read_text().strip())
     11.000,21.000,4.000,2.000
-    >>> read_results("/tmp/results/Couple.txt")
-    array([[ 9.5, 19.5, 13.5, 21.5]])
     """
     pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
     rows = xywh_from_xyxy(np.asarray(boxes, np.float64)) + FROM_ONE
@@ -57,6 +56,13 @@ def read_results(path):
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it holds another thing.
+
+    Example:
+    >>> import pathlib
+    >>> from ratm_tf.one_pass import read_results
+    >>> _ = pathlib.Path("/tmp/Girl.txt").write_text("11 21 4 2")
+    >>> read_results("/tmp/Girl.txt")
+    array([[ 9.5, 19.5, 13.5, 21.5]])
     """
     text = pathlib.Path(path).read_text().replace(",", " ")
     try:
@@ -84,10 +90,11 @@ def measure(true_boxes, boxes):
         ValueError: the shapes differ, or no frame counts.
 
     Example:
-    >>> from ratm_tf.one_pass import measure, summary
+    >>> from ratm_tf.one_pass import measure
     >>> true = np.array([[0, 0, 10, 10], [0, 0, 10, 10]])
-    >>> summary([measure(true, true + [[0], [5]])])
-    {'iou': 0.571, 'success_auc': 0.548, 'precision_20': 1.0}
+    >>> measured = measure(true, true + [[0], [5]])  # Off by half a box in one of two.
+    >>> measured["success"][[0, 10]], measured["precision"][[0, 10]]
+    (array([1. , 0.5]), array([0.5, 1. ]))
     """
     true_boxes, boxes = np.array(true_boxes, float), np.array(boxes, float)
     if true_boxes.shape != boxes.shape or true_boxes.shape[1:] != (4,):
@@ -120,6 +127,12 @@ def mean(measured):
 
     Returns:
         Dict of the same.
+
+    Example:
+    >>> from ratm_tf.one_pass import mean, measure
+    >>> true = np.array([[0, 0, 10, 10], [0, 0, 10, 10]])
+    >>> float(mean([measure(true, true), measure(true, true + [[0], [99]])])["iou"])
+    0.75
     """
     measured = list(measured)
     return {name: np.mean([m[name] for m in measured], axis=0) for name in measured[0]}
@@ -134,6 +147,12 @@ def summary(measured):
     Returns:
         Dict of floats in 0..1 with three digits: the mean `iou`; `success_auc`, the
         area under the success curve; `precision_20`, the precision at 20 pixels.
+
+    Example:
+    >>> from ratm_tf.one_pass import measure, summary
+    >>> true = np.array([[0, 0, 10, 10], [0, 0, 10, 10]])
+    >>> summary([measure(true, true + [[0], [5]])])
+    {'iou': 0.571, 'success_auc': 0.548, 'precision_20': 1.0}
     """
     average = mean(measured)
     figures = {

@@ -75,11 +75,12 @@ def check_files(*flags_of_files):
         ValueError: if it cannot be written, is the video itself, or there is no
             display to show it on.
     """
+    source = pathlib.Path(video.name())
     for flag in (_OUTPUT, _CSV, _JSON, *flags_of_files):
         if not flag.value:
             continue
         path = pathlib.Path(flag.value)
-        if path.exists() and path.is_file() and path.samefile(_video_file() or os.sep):
+        if source.is_file() and path.exists() and path.samefile(source):
             raise ValueError(
                 f"Expected --{flag.name} other than --video. Received: {path}"
             )
@@ -99,10 +100,6 @@ def check_files(*flags_of_files):
             )
     if _SHOW.value:
         video.check_display(_SHOW.name)
-
-
-def _video_file():
-    return video.name() if os.path.isfile(video.name()) else None
 
 
 def report(tracked, source, trackers=None):

@@ -104,3 +104,18 @@ def test_a_compiled_tracker_stays_as_it_is(sequences):
     before = tracker.evaluate(labelled, verbose=0, return_dict=True)
     ratm_tf.evaluate(tracker, sequences, [None], verbose=0)
     assert tracker.evaluate(labelled, verbose=0, return_dict=True) == before
+
+
+def test_more_can_be_measured_in_the_same_pass(tracker, sequences):
+    seen = []
+    metrics = ratm_tf.evaluate(
+        tracker,
+        sequences,
+        [None],
+        verbose=0,
+        on_batch=lambda example, outputs: seen.append(
+            iou(example["boxes"], outputs["corner_boxes"]).numpy()
+        ),
+    )
+    assert [len(each) for each in seen] == [16, 16, 8]
+    assert metrics["corner_iou"] == pytest.approx(np.concatenate(seen).mean(), abs=1e-5)
