@@ -72,17 +72,20 @@ def check_files(*flags_of_files):
         *flags_of_files: more flags that name a file to write.
 
     Raises:
-        ValueError: if it cannot be written, is the video itself, or there is no
-            display to show it on.
+        ValueError: if it cannot be written, is the video itself or the boxes beside
+            it, or there is no display to show it on.
     """
-    source = pathlib.Path(video.name())
+    source = video.name()
+    beside = f"{os.path.splitext(source)[0]}.csv"
+    kept = [path for path in (source, beside) if os.path.isfile(path)]
     for flag in (_OUTPUT, _CSV, _JSON, *flags_of_files):
         if not flag.value:
             continue
         path = pathlib.Path(flag.value)
-        if source.is_file() and path.exists() and path.samefile(source):
+        if path.exists() and any(path.samefile(other) for other in kept):
             raise ValueError(
-                f"Expected --{flag.name} other than --video. Received: {path}"
+                f"Expected --{flag.name} other than --video and the true boxes beside "
+                f"it. Received: {path}"
             )
         if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
             raise ValueError(

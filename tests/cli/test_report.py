@@ -102,6 +102,7 @@ def test_a_frame_has_a_legend_in_the_colours_of_its_boxes():
     [
         ("clip.avi", "other than --video"),
         ("../clips/clip.avi", "other than --video"),
+        ("clip.csv", "other than.*the true boxes"),
         ("missing/drawn.mp4", "folder that can be written"),
     ],
 )
@@ -111,6 +112,7 @@ def test_files_are_checked_before_anything_is_tracked(
     folder = tmp_path / "clips"
     folder.mkdir()
     clip = write_clip(folder / "clip.avi")
+    (folder / "clip.csv").touch()
     before = clip.read_bytes()
     set_flags(video=str(clip), **{flag: str(folder / path)})
     with pytest.raises(ValueError, match=f"--{flag}.*{message}"):
