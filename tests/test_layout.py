@@ -30,6 +30,7 @@ PROJECT_TESTS = {
 TESTED_ELSEWHERE = {
     "cli/classifier",  # by the programs, as all of cli
     "cli/dataset",
+    "cli/recorded",
     "cli/run",
     "cli/training",
     "recipes/__main__",  # by the recipes that it prints

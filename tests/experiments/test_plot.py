@@ -26,7 +26,6 @@ def recorded(tmp_path):
 def test_plots_what_was_written(run, recorded):
     good, lost = recorded / "results" / "good", recorded / "results" / "lost"
     options = {
-        "dataset": "otb",
         "otb_dir": recorded / "otb",
         "results": f"{good},{lost}",
         "output": recorded / "plots" / "curves.png",

@@ -18,9 +18,10 @@ import sys
 import numpy as np
 from absl import flags
 
-from ratm_tf.cli import dataset, tracker
+from ratm_tf.cli import dataset, recorded, tracker
 
 flags.adopt_module_key_flags(dataset)
+flags.adopt_module_key_flags(recorded)
 flags.adopt_module_key_flags(tracker)
 flags.mark_flag_as_required("model")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the sequences.", lower_bound=0)
@@ -57,15 +58,15 @@ def main(_):
         import ratm_tf
 
         if _RESULTS.value:
-            if not dataset.is_recorded():
+            if not recorded.chosen():
                 raise ValueError(
                     "Expected --results with --dataset=otb or videos. Received: "
                     f"{dataset.DATASET.value}"
                 )
             pathlib.Path(_RESULTS.value).mkdir(parents=True, exist_ok=True)
         loaded = tracker.load_tracker()
-        if dataset.is_recorded():
-            sequences = dataset.recorded_sequences(loaded.channels, _SEED.value)
+        if recorded.chosen():
+            sequences = recorded.sequences(loaded.channels, _SEED.value)
             length = dataset.FRAMES.value or 100
             spans = [(1, last) for last in (10, 50, 100) if last <= length]
             spans, average, known = [*spans, None], "sequences", {}
@@ -106,9 +107,9 @@ class Seen:
             counts = example["mask"].numpy()
         if "scores" in outputs:
             self._judged.append(scored_hits(outputs, boxes, counts))
-        if dataset.is_recorded():
+        if recorded.chosen():
             true = np.where(counts[0, :, np.newaxis], boxes[0], np.nan)
-            self._record(dataset.recorded_name(example), true, outputs["boxes"][0])
+            self._record(recorded.name_of(example), true, outputs["boxes"][0])
         if _FILM_STRIP.value and not self._drawn:
             self._draw(example, outputs)
 

@@ -1,9 +1,7 @@
 r"""Plots the results of trackers on recorded sequences, and prints their figures.
 
-ratm-tf plot --results=results/people,results/mine --dataset=otb --otb_dir=otb \
-  --output=curves.png
-ratm-tf plot --kind=frames --results=results/people --dataset=otb --otb_dir=otb \
-  --output=iou.png
+ratm-tf plot --results=results/people,results/mine --otb_dir=otb --output=curves.png
+ratm-tf plot --results=results/mine --dataset=videos --data=my_videos --kind=frames
 
 Draws the curves of success and precision, or the IoU frame after frame as the paper's
 Fig. 14, from files of boxes that `ratm-tf evaluate --results` or a toolkit of the field
@@ -15,9 +13,10 @@ import pathlib
 
 from absl import flags
 
-from ratm_tf.cli import dataset
+from ratm_tf.cli import dataset, recorded
 
-flags.adopt_module_key_flags(dataset)
+flags.adopt_module_key_flags(recorded)
+flags.FLAGS.set_default("dataset", "otb")
 _RESULTS = flags.DEFINE_list(
     "results", None, "Folders of boxes, a tracker each.", required=True
 )
@@ -36,11 +35,11 @@ def main(_):
     from ratm_tf import one_pass, visualize
     from ratm_tf.boxes import iou
 
-    if not dataset.is_recorded():
+    if not recorded.chosen():
         raise ValueError(
             f"Expected --dataset=otb or videos. Received: {dataset.DATASET.value}"
         )
-    truths = dataset.recorded_truths(_SEED.value)
+    truths = recorded.truths(_SEED.value)
     found = {name: results(pathlib.Path(name), truths) for name in _RESULTS.value}
     measured = {
         name: [one_pass.measure(truths[each], boxes[each]) for each in truths]
