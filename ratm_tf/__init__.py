@@ -7,6 +7,7 @@ there already, the package's classes are registered at once, so that
 
 import importlib
 import sys
+import typing
 
 _MODULES = (
     "attention",
@@ -40,7 +41,58 @@ _NAMES = {
 }
 _REGISTERED = ("attention", "features", "objectives", "tracker")
 
-__all__ = sorted([*_MODULES, *_NAMES])
+__all__ = [
+    "GaussianGlimpse",
+    "IRNNCell",
+    "MeanIoU",
+    "OnlineTracker",
+    "RATMCell",
+    "Tracker",
+    "attention",
+    "boxes",
+    "datasets",
+    "evaluate",
+    "export",
+    "export_saved_model",
+    "features",
+    "gaussian_glimpse",
+    "labelled",
+    "load_pretrained",
+    "load_saved_model",
+    "objectives",
+    "pretrained",
+    "recipes",
+    "serving",
+    "train",
+    "training",
+    "visualize",
+]
+
+if typing.TYPE_CHECKING:  # What tools see; the names above load it later.
+    from ratm_tf import (
+        attention,
+        boxes,
+        datasets,
+        export,
+        features,
+        objectives,
+        pretrained,
+        recipes,
+        serving,
+        training,
+        visualize,
+    )
+    from ratm_tf.attention import GaussianGlimpse, IRNNCell, RATMCell, gaussian_glimpse
+    from ratm_tf.datasets.examples import labelled
+    from ratm_tf.export import export_saved_model, load_saved_model
+    from ratm_tf.objectives import MeanIoU
+    from ratm_tf.online_tracker import OnlineTracker
+    from ratm_tf.pretrained import load_pretrained
+    from ratm_tf.tracker import Tracker
+    from ratm_tf.training.evaluate import evaluate
+    from ratm_tf.training.train import train
+
+    __version__: str
 
 
 def _load(module):

@@ -19,11 +19,11 @@ PROJECT_TESTS = {
     "test_bazel",
     "test_compose",
     "test_conformance",
+    "test_docs",
     "test_install",
     "test_layout",
     "test_page",
     "test_own_videos",
-    "test_readme",
     "test_tracking",
 }
 # Modules that the tests of another use throughout, and tables.

@@ -4,6 +4,7 @@ Each has a folder of its own; `ratm_tf.datasets.builders` registers them with TF
 """
 
 import importlib
+import typing
 
 _HOMES = {
     "bouncing_balls_sequences": "bouncing_balls.sequences",
@@ -29,7 +30,33 @@ _FOLDERS = (
     "sources",
 )
 
-__all__ = list(_HOMES)
+__all__ = [
+    "bouncing_balls_sequences",
+    "kth_sequences",
+    "labelled",
+    "load_digits",
+    "load_people_patches",
+    "moving_mnist_sequences",
+    "otb_sequences",
+    "people_sequences",
+    "random_parts",
+    "throughput",
+    "tracker_inputs",
+    "videos",
+]
+
+if typing.TYPE_CHECKING:  # What tools see; `__getattr__` loads it later.
+    from ratm_tf.datasets.annotated.videos import videos
+    from ratm_tf.datasets.bouncing_balls.sequences import bouncing_balls_sequences
+    from ratm_tf.datasets.examples import labelled, tracker_inputs
+    from ratm_tf.datasets.kth.sequences import kth_sequences
+    from ratm_tf.datasets.moving_mnist.sequences import moving_mnist_sequences
+    from ratm_tf.datasets.otb.sequences import otb_sequences
+    from ratm_tf.datasets.parts import random_parts
+    from ratm_tf.datasets.people.sequences import people_sequences
+    from ratm_tf.datasets.rate import throughput
+    from ratm_tf.datasets.sources.mnist import load_digits
+    from ratm_tf.datasets.sources.people_patches import load_people_patches
 
 
 def __getattr__(name):

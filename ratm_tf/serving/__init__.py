@@ -18,6 +18,7 @@ nothing of each other. Each is loaded when it is used.
 """
 
 import importlib
+import typing
 
 _HOMES = {
     "GrpcClient": "client.grpc_client",
@@ -29,7 +30,24 @@ _HOMES = {
     "read_batching_parameters": "server.batching_parameters",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "GrpcClient",
+    "RemoteTracker",
+    "RestClient",
+    "ServedModel",
+    "Server",
+    "ServingError",
+    "read_batching_parameters",
+]
+
+if typing.TYPE_CHECKING:  # What tools see; `__getattr__` loads it later.
+    from ratm_tf.serving.client.grpc_client import GrpcClient
+    from ratm_tf.serving.client.remote_tracker import RemoteTracker
+    from ratm_tf.serving.client.rest_client import RestClient
+    from ratm_tf.serving.client.serving_error import ServingError
+    from ratm_tf.serving.server.batching_parameters import read_batching_parameters
+    from ratm_tf.serving.server.served_model import ServedModel
+    from ratm_tf.serving.server.server import Server
 
 
 def __getattr__(name):

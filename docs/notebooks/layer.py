@@ -1,0 +1,4 @@
+# %% [markdown]
+# # layer
+# %%
+print(1)

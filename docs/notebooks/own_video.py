@@ -1,0 +1,4 @@
+# %% [markdown]
+# # own_video
+# %%
+print(1)

@@ -1,0 +1,4 @@
+# %% [markdown]
+# # serving
+# %%
+print(1)

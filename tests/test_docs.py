@@ -1,0 +1,43 @@
+"""The examples of README and of the pages run as they stand, and so do notebooks."""
+
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+# What would take minutes is done for moments.
+SHORTENED = {
+    "steps_per_epoch=100, epochs=3": "steps_per_epoch=2, epochs=1",
+    "steps=50, test_sequences=100": "steps=2, train_frames=2, test_sequences=4, test_frames=2",
+    "repeat=15": "repeat=1",
+}
+SLOW = {"README", "tracker", "works_with"}
+PAGES = [
+    pytest.param(path, marks=[pytest.mark.slow] * (path.stem in SLOW), id=path.stem)
+    for path in [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+    if "```python" in path.read_text() and path.stem != "own_videos"  # it has its own
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_examples_of_a_page(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "page"}
+    text = page.read_text()
+    for found in re.finditer(r"```python\n(.*?)```", text, re.DOTALL):
+        example = found[1]
+        for long, short in SHORTENED.items():
+            example = example.replace(long, short)
+        lines = "\n" * text.count("\n", 0, found.start(1))  # as in the page
+        exec(compile(lines + example, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize(
+    "notebook", sorted(DOCS.glob("notebooks/*.py")), ids=lambda path: path.stem
+)
+def test_notebook(notebook, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "notebook"}
+    exec(compile(notebook.read_text(), str(notebook), "exec"), names)
