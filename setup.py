@@ -3,6 +3,9 @@
 With the environment variable RATM_TF_REQUIRE_FUSED=1 it has the fused op, built as
 ratm_tf/build.py says for the TensorFlow that is installed or, if there is none, for one
 that pip brings for the build. Else it has the op's sources, for `ratm-tf build`.
+
+RATM_TF_HOME_PAGE, an address under which the repository's files are, makes README's links
+and pictures absolute, as a package index needs them.
 """
 
 import os
@@ -28,6 +31,7 @@ from setuptools.command.build_py import build_py  # noqa: E402
 
 from ratm_tf import build  # noqa: E402
 
+HOME_PAGE = os.environ.get("RATM_TF_HOME_PAGE")
 FUSED = os.environ.get("RATM_TF_REQUIRE_FUSED") == "1"
 
 
@@ -77,8 +81,15 @@ class BuildWheel(bdist_wheel):
         return ("py3", "none", super().get_tag()[2]) if FUSED else super().get_tag()
 
 
+readme = (ROOT / "README.md").read_text()
+if HOME_PAGE:
+    home_page = HOME_PAGE.rstrip("/")
+    readme = re.sub(r"\]\((?!\w+:|#)", lambda _: f"]({home_page}/", readme)
+
 tensorflow = re.search('"(tensorflow[<>=].*?)"', (ROOT / "pyproject.toml").read_text())
 setup(
+    long_description=readme,
+    long_description_content_type="text/markdown",
     ext_modules=[Extension(f"ratm_tf.attention.{build.LIBRARY.stem}", [])] * FUSED,
     setup_requires=[tensorflow[1]] * (FUSED and build.find_tensorflow() is None),
     cmdclass={

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import runpy
 
 import pytest
 
@@ -13,18 +14,27 @@ SHORTENED = {
     "steps=50, test_sequences=100": "steps=2, train_frames=2, test_sequences=4, test_frames=2",
     "repeat=15": "repeat=1",
 }
-SLOW = {"README", "tracker", "works_with"}
-PAGES = [
-    pytest.param(path, marks=[pytest.mark.slow] * (path.stem in SLOW), id=path.stem)
+SLOW = {"README", "own_video", "tracker", "works_with"}
+
+
+def parameters(paths):
+    for path in paths:
+        marks = [pytest.mark.slow] * (path.stem in SLOW)
+        yield pytest.param(path, marks=marks, id=path.stem)
+
+
+PAGES = parameters(
+    path
     for path in [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
     if "```python" in path.read_text() and path.stem != "own_videos"  # it has its own
-]
+)
+NOTEBOOKS = parameters(sorted(DOCS.glob("notebooks/*.py")))
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_examples_of_a_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {"__name__": "page"}
+    names = {"__name__": __name__}
     text = page.read_text()
     for found in re.finditer(r"```python\n(.*?)```", text, re.DOTALL):
         example = found[1]
@@ -34,10 +44,7 @@ def test_examples_of_a_page(page, tmp_path, monkeypatch):
         exec(compile(lines + example, str(page), "exec"), names)
 
 
-@pytest.mark.parametrize(
-    "notebook", sorted(DOCS.glob("notebooks/*.py")), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
 def test_notebook(notebook, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {"__name__": "notebook"}
-    exec(compile(notebook.read_text(), str(notebook), "exec"), names)
+    runpy.run_path(str(notebook))

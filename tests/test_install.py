@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # What is built and run here: never what a package holds.
 IGNORED = shutil.ignore_patterns(
     *("_gaussian_glimpse_ops.*", "__pycache__", "*.egg-info"),
-    *(".git", ".venv*", ".*_cache", "build", "dist", "runs", "serving", "data"),
+    *(".git", ".venv*", ".*_cache", "build", "dist", "site", "runs", "serving", "data"),
 )
 README_NAMES = re.compile(r"(?:custom_ops|docs|experiments|ratm_tf|tests)/[\w/.-]*\w")
 
@@ -68,7 +68,12 @@ def test_wheel_with_the_op(source, tmp_path):
 
 
 def test_wheel_without_the_op(source, tmp_path):
-    result = build_wheel(source, tmp_path, RATM_TF_REQUIRE_FUSED="0")
+    result = build_wheel(
+        source,
+        tmp_path,
+        RATM_TF_REQUIRE_FUSED="0",
+        RATM_TF_HOME_PAGE="https://example.org/ratm/",
+    )
     assert result.returncode == 0, result.stdout
     (path,) = tmp_path.glob("*-py3-none-any.whl")
     wheel = zipfile.ZipFile(path)
@@ -76,6 +81,11 @@ def test_wheel_without_the_op(source, tmp_path):
     assert not [name for name in names if "_gaussian_glimpse_ops." in name]
     assert "ratm_tf/attention/filterbank.py" in names
     assert "ratm_tf/pretrained/moving_mnist.keras" in names
+    assert "ratm_tf/py.typed" in names
+    (described,) = [name for name in names if name.endswith("/METADATA")]
+    readme = wheel.read(described).decode()
+    assert "](https://example.org/ratm/docs/film_strip.png)" in readme
+    assert not re.search(r"\]\((?!https://)", readme)
     for sample in ("mnist_sample.npz", "mnist_sample.md", "LICENSE", "NOTICE"):
         assert [name for name in names if name.endswith(f"/{sample}")], sample
     (scripts,) = [name for name in names if name.endswith("/entry_points.txt")]

@@ -31,7 +31,8 @@ class Server:
         model: a `ServedModel`.
         host: address to listen on, of IP's version 4 or 6; `"0.0.0.0"` or `"::"` for
             all of the machine's.
-        grpc_port, rest_port: TCP ports; 0 chooses free ones.
+        grpc_port: TCP port of gRPC; 0 chooses a free one.
+        rest_port: likewise, of REST.
         workers: how many requests run at a time; others wait. Default: as many as there
             are processors, or enough for two batches if the model has them.
         max_bytes: of a request, of each of its tensors, and of the answer's tensors. Of
