@@ -4,8 +4,8 @@ With the environment variable RATM_TF_REQUIRE_FUSED=1 it has the fused op, built
 ratm_tf/build.py says for the TensorFlow that is installed or, if there is none, for one
 that pip brings for the build. Else it has the op's sources, for `ratm-tf build`.
 
-RATM_TF_HOME_PAGE, an address under which the repository's files are, makes README's links
-and pictures absolute, as a package index needs them.
+RATM_TF_HOME_PAGE, an address under which the repository's files are, makes README's
+links and pictures absolute, as a package index needs them.
 """
 
 import os

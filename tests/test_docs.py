@@ -11,7 +11,8 @@ DOCS = ROOT / "docs"
 # What would take minutes is done for moments.
 SHORTENED = {
     "steps_per_epoch=100, epochs=3": "steps_per_epoch=2, epochs=1",
-    "steps=50, test_sequences=100": "steps=2, train_frames=2, test_sequences=4, test_frames=2",
+    "steps=50": "steps=2, train_frames=2, test_frames=2",
+    "test_sequences=100": "test_sequences=4",
     "repeat=15": "repeat=1",
 }
 SLOW = {"README", "own_video", "tracker", "works_with"}

@@ -20,6 +20,7 @@
 
 # %%
 import base64
+import contextlib
 import pathlib
 import tempfile
 
@@ -45,12 +46,13 @@ encoded = [cv2.imencode(".png", frame)[1].tobytes() for frame in video]
 # %% [markdown]
 # ## A server
 #
-# In a program of its own this is `ratm-tf serve --model=FOLDER`. Ports of 0 are free ones.
+# In a program of its own this is `ratm-tf serve --model=FOLDER`; in Python, `with serving.Server(...) as
+# server:`, which here spans cells. Ports of 0 are free ones.
 
 # %%
 model = serving.ServedModel(folder)
-server = serving.Server(model, grpc_port=0, rest_port=0)
-server.__enter__()
+running = contextlib.ExitStack()
+server = running.enter_context(serving.Server(model, grpc_port=0, rest_port=0))
 url = f"http://{server.rest_address}/v1/models/digits"
 print(requests.get(url, timeout=10).json())
 
@@ -109,4 +111,4 @@ for file in encoded[:3]:
 # On leaving, the server takes no more requests and waits for those under way.
 
 # %%
-server.__exit__(None, None, None)
+running.close()
