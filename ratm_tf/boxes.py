@@ -13,7 +13,10 @@ index of the first pixel column, whose left edge is `x - 0.5` here.
 """
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
+
+from ratm_tf.types import Kind, Size, TensorLike
 
 KINDS = ("corner", "extent")
 
@@ -37,7 +40,7 @@ def _steps(glimpse_size, kind):
     return _as_xy(glimpse_size) - (1.0 if kind == "corner" else 0.0)
 
 
-def box_from_window(window, glimpse_size, kind):
+def box_from_window(window: TensorLike, glimpse_size: Size, kind: Kind) -> tf.Tensor:
     """The box that a window draws on a frame.
 
     Args:
@@ -63,7 +66,7 @@ def box_from_window(window, glimpse_size, kind):
     return tf.concat([center - half, center + half], axis=-1)
 
 
-def corner_box(window, glimpse_size):
+def corner_box(window: TensorLike, glimpse_size: Size) -> tf.Tensor:
     """The box through the outermost grid centres, `mu[0]..mu[-1]` of Eq. 9.
 
     It is the paper's predicted box (section 5.2).
@@ -82,7 +85,7 @@ def corner_box(window, glimpse_size):
     return box_from_window(window, glimpse_size, "corner")
 
 
-def extent_box(window, glimpse_size):
+def extent_box(window: TensorLike, glimpse_size: Size) -> tf.Tensor:
     """What the glimpse covers: the corner box plus half a stride on every side.
 
     Args:
@@ -99,7 +102,9 @@ def extent_box(window, glimpse_size):
     return box_from_window(window, glimpse_size, "extent")
 
 
-def window_from_box(box, glimpse_size, kind="extent"):
+def window_from_box(
+    box: TensorLike, glimpse_size: Size, kind: Kind = "extent"
+) -> tf.Tensor:
     """The window that draws `box`, with sigma at half its stride.
 
     Args:
@@ -123,7 +128,7 @@ def window_from_box(box, glimpse_size, kind="extent"):
     return tf.concat([(first + last) / 2.0, stride / 2.0, stride], axis=-1)
 
 
-def scale_box(box, scale):
+def scale_box(box: TensorLike, scale: float) -> tf.Tensor:
     """Enlarges boxes about their centres.
 
     Args:
@@ -142,7 +147,7 @@ def scale_box(box, scale):
     return tf.concat([first - margin, last + margin], axis=-1)
 
 
-def xyxy_from_xywh(box):
+def xyxy_from_xywh(box: npt.ArrayLike) -> np.ndarray:
     """Turns OpenCV's boxes into ours.
 
     Args:
@@ -161,7 +166,7 @@ def xyxy_from_xywh(box):
     return np.concatenate([first - 0.5, first - 0.5 + size], axis=-1)
 
 
-def xywh_from_xyxy(box):
+def xywh_from_xyxy(box: npt.ArrayLike) -> np.ndarray:
     """Turns our boxes into OpenCV's: the inverse of `xyxy_from_xywh`.
 
     Args:
@@ -184,7 +189,7 @@ def _floating(box):
     return box if np.issubdtype(box.dtype, np.floating) else box.astype(np.float64)
 
 
-def iou(boxes_a, boxes_b):
+def iou(boxes_a: TensorLike, boxes_b: TensorLike) -> tf.Tensor:
     """Intersection over union of two sets of boxes, pair by pair.
 
     Args:

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import pathlib
 import pkgutil
 import subprocess
@@ -36,6 +37,7 @@ TESTED_ELSEWHERE = {
     "recipes/__main__",  # by the recipes that it prints
     "recipes/experiment",  # by those that make it
     "pretrained/presets",  # by load_pretrained
+    "types",  # by mypy
 }
 
 
@@ -181,3 +183,62 @@ except SystemExit:
     printed = run(code)
     assert "flags:" in printed
     assert ast.get_docstring(ast.parse(described)).partition("\n")[0] in printed
+
+
+def public_callables():
+    """Functions, and methods of classes, of all that the package lists as public."""
+    packages = [ratm_tf, *(getattr(ratm_tf, name) for name in ratm_tf.__all__)]
+    found = {}
+    for package in filter(inspect.ismodule, packages):
+        names = getattr(package, "__all__", None)
+        for name in names or [n for n in vars(package) if not n.startswith("_")]:
+            value = getattr(package, name)
+            members = {name: value}
+            if inspect.isclass(value):
+                members = {
+                    f"{name}.{member}": getattr(function, "fget", None) or function
+                    for member, function in vars(value).items()
+                    if member == "__init__" or not member.startswith("_")
+                }
+            for member, function in members.items():
+                function = inspect.unwrap(getattr(function, "__func__", function))
+                if inspect.isfunction(function):
+                    if function.__module__.startswith("ratm_tf."):
+                        found[f"{package.__name__}.{member}"] = function
+    return found
+
+
+def test_what_is_public_is_annotated():
+    found = public_callables()
+    assert len(found) > 150
+    for name, function in found.items():
+        parameters = [
+            parameter
+            for parameter in inspect.signature(function).parameters
+            if parameter not in ("self", "cls")
+        ]
+        missing = {*parameters, "return"} - set(function.__annotations__)
+        assert not missing or function.__name__ == "<lambda>", f"{name}: {missing}"
+
+
+@pytest.mark.parametrize("package", ["", "datasets", "serving"])
+def test_tools_see_what_is_loaded_when_it_is_used(package):
+    """`__all__`, the tables of names, and the imports of type checkers agree."""
+    path = PACKAGE / package / "__init__.py"
+    imported = importlib.import_module(f"ratm_tf.{package}".strip("."))
+    [block] = [
+        node
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+    ]
+    seen = {
+        name.name
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+    assert seen == set(imported.__all__)
+    if package:
+        assert seen == set(imported._HOMES)
+    else:
+        assert seen == {*ratm_tf._MODULES, *ratm_tf._NAMES}

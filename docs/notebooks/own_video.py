@@ -137,6 +137,6 @@ while (read := capture.read())[0]:
     else:
         online.init(read[1], true[0])
     found.append(online.box)
-overlap = ratm_tf.boxes.iou(ratm_tf.boxes.xyxy_from_xywh(true), np.float64(found))
+overlap = ratm_tf.boxes.iou(ratm_tf.boxes.xyxy_from_xywh(true), np.array(found))
 print(f"mean IoU on the new video: {np.mean(overlap):.2f}")
 assert np.mean(overlap) > still

@@ -9,6 +9,7 @@ import tensorflow as tf
 from ratm_tf.attention.functional import gaussian_glimpse
 from ratm_tf.attention.implementation import check_implementation, fallback_reason
 from ratm_tf.attention.window import window_from_activations
+from ratm_tf.types import Implementation, Shape, Size, TensorLike
 
 
 @keras.saving.register_keras_serializable(package="ratm_tf")
@@ -59,12 +60,12 @@ class GaussianGlimpse(keras.layers.Layer):
 
     def __init__(
         self,
-        glimpse_size=(28, 28),
-        min_sigma=0.25,
-        implementation="auto",
-        return_window=False,
-        **kwargs,
-    ):
+        glimpse_size: int | Size = (28, 28),
+        min_sigma: float = 0.25,
+        implementation: Implementation = "auto",
+        return_window: bool = False,
+        **kwargs: object,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.glimpse_size = _checked_size(glimpse_size)
         if not min_sigma >= 0:
@@ -76,17 +77,19 @@ class GaussianGlimpse(keras.layers.Layer):
         self.return_window = return_window
 
     @property
-    def implementation(self):
+    def implementation(self) -> Implementation:
         """`"auto"`, `"fused"` or `"tf"`; set, it holds for what is traced then."""
         return self._implementation
 
     @implementation.setter
-    def implementation(self, implementation):
+    def implementation(self, implementation: Implementation) -> None:
         self._implementation = check_implementation(implementation)
         # XLA cannot compile the fused op: keep `jit_compile="auto"` from asking it to.
         self.supports_jit = fallback_reason(implementation) is not None
 
-    def build(self, images_shape, activations_shape=None):
+    def build(
+        self, images_shape: Shape, activations_shape: Shape | None = None
+    ) -> None:
         _, activations_shape = _as_pair(images_shape, activations_shape)
         if activations_shape[-1] not in (None, 6):
             raise ValueError(
@@ -94,7 +97,9 @@ class GaussianGlimpse(keras.layers.Layer):
                 f"{tuple(activations_shape)}"
             )
 
-    def call(self, images, activations=None):
+    def call(
+        self, images: TensorLike, activations: TensorLike | None = None
+    ) -> tf.Tensor | tuple[tf.Tensor, tf.Tensor]:
         images, activations = _as_pair(images, activations)
         images = tf.convert_to_tensor(images)
         if images.dtype.is_floating:
@@ -112,7 +117,7 @@ class GaussianGlimpse(keras.layers.Layer):
         glimpses = tf.cast(glimpses, self.compute_dtype)
         return (glimpses, window) if self.return_window else glimpses
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         return super().get_config() | {
             "glimpse_size": self.glimpse_size,
             "min_sigma": self.min_sigma,

@@ -4,11 +4,13 @@ import contextlib
 import functools
 import threading
 import warnings
+from collections.abc import Iterator
 
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_ops, control_flow_util
 
 from ratm_tf.attention import build_record, library
+from ratm_tf.types import Implementation
 
 IMPLEMENTATIONS = ("auto", "fused", "tf")
 """`"fused"`, the compiled op; `"tf"`, plain TensorFlow, which XLA can compile;
@@ -43,7 +45,7 @@ def check_implementation(implementation):
 
 
 @contextlib.contextmanager
-def implementation_scope(implementation):
+def implementation_scope(implementation: Implementation) -> Iterator[None]:
     """Takes all glimpses of this thread in one form, whatever layers ask for.
 
     It holds for eager calls and for graphs while they are traced: a `tf.function`

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from ratm_tf.types import Shape, TensorLike
+
 
 @keras.saving.register_keras_serializable(package="ratm_tf")
 class IRNNCell(keras.layers.Layer):
@@ -35,8 +37,13 @@ class IRNNCell(keras.layers.Layer):
     """
 
     def __init__(
-        self, units, scale=1.0, kernel_regularizer=None, use_bias=True, **kwargs
-    ):
+        self,
+        units: int,
+        scale: float = 1.0,
+        kernel_regularizer: keras.regularizers.Regularizer | str | None = None,
+        use_bias: bool = True,
+        **kwargs: object,
+    ) -> None:
         super().__init__(**kwargs)
         if units != int(units) or units < 1:
             raise ValueError(
@@ -47,7 +54,7 @@ class IRNNCell(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.use_bias = use_bias
 
-    def build(self, inputs_shape):
+    def build(self, inputs_shape: Shape) -> None:
         units = self.state_size
         self.kernel = self.add_weight(
             name="kernel",
@@ -65,7 +72,9 @@ class IRNNCell(keras.layers.Layer):
                 name="bias", shape=(units,), initializer="zeros"
             )
 
-    def call(self, inputs, states):
+    def call(
+        self, inputs: TensorLike, states: list[tf.Tensor]
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         inputs, hidden = tf.convert_to_tensor(inputs), tf.convert_to_tensor(states[0])
         total = tf.matmul(inputs, self.kernel) + tf.matmul(
             hidden, self.recurrent_kernel
@@ -73,10 +82,10 @@ class IRNNCell(keras.layers.Layer):
         hidden = tf.nn.relu(total + self.bias if self.use_bias else total)
         return hidden, [hidden]
 
-    def get_initial_state(self, batch_size=None):
+    def get_initial_state(self, batch_size: int | None = None) -> list[tf.Tensor]:
         return [tf.zeros([batch_size, self.state_size], self.compute_dtype)]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         return super().get_config() | {
             "units": self.state_size,
             "scale": self.scale,

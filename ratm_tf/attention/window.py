@@ -8,8 +8,11 @@ that a window draws on a frame are in `ratm_tf.boxes`.
 """
 
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
+
+from ratm_tf.types import Size, TensorLike
 
 # Of the six numbers of a window, those that may be negative, and the others.
 _CENTERS = [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
@@ -28,7 +31,12 @@ def _spans(frame_size, glimpse_size):
     return _as_xy(frame_size) - 1.0, tf.maximum(_as_xy(glimpse_size) - 1.0, 1.0)
 
 
-def window_from_activations(activations, frame_size, glimpse_size, min_sigma=0.0):
+def window_from_activations(
+    activations: TensorLike,
+    frame_size: Sequence[int | tf.Tensor],
+    glimpse_size: Size,
+    min_sigma: float = 0.0,
+) -> tf.Tensor:
     """Scales raw activations to a window in pixels (Eq. 6, 7 and 8).
 
     | | |
@@ -77,7 +85,9 @@ def window_from_activations(activations, frame_size, glimpse_size, min_sigma=0.0
     return scaled(tf.cast(activations, tf.float32))
 
 
-def activations_from_window(window, frame_size, glimpse_size):
+def activations_from_window(
+    window: TensorLike, frame_size: Sequence[int | tf.Tensor], glimpse_size: Size
+) -> tf.Tensor:
     """Inverts Eq. 6-8: the activations that `window_from_activations` maps to `window`.
 
     Args:

@@ -2,8 +2,10 @@
 
 import tensorflow as tf
 
+from ratm_tf.types import Example
 
-def tracker_inputs(example):
+
+def tracker_inputs(example: Example) -> dict[str, tf.Tensor]:
     """Takes from an example what a tracker may see.
 
     Args:
@@ -22,7 +24,7 @@ def tracker_inputs(example):
     }
 
 
-def labelled(example):
+def labelled(example: Example) -> tuple[dict[str, tf.Tensor], ...]:
     """Makes a tracker's inputs and labels from a batch of `ratm_tf.datasets`.
 
     Args:

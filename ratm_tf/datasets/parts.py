@@ -1,5 +1,7 @@
 """Random parts of sequences that are held in memory."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,7 +11,14 @@ from ratm_tf.datasets.keys import stream
 PER_FRAME = ("frames", "boxes", "mask")
 
 
-def random_parts(examples, *, num_frames, num_sequences=None, start=0, seed=0):
+def random_parts(
+    examples: Sequence[Mapping[str, np.ndarray]],
+    *,
+    num_frames: int,
+    num_sequences: int | None = None,
+    start: int = 0,
+    seed: int | tuple[int | str, ...] = 0,
+) -> tf.data.Dataset:
     """Draws parts of equal length from sequences of any length.
 
     Part `i` of a `seed` is always the same one, and begins with a frame that its `mask`

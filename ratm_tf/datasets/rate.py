@@ -2,6 +2,8 @@
 
 import time
 
+import tensorflow as tf
+
 from ratm_tf.datasets.arguments import integer
 
 
@@ -37,7 +39,7 @@ class Rate:
             self._first = count, now
 
 
-def throughput(dataset, num_elements=100):
+def throughput(dataset: "tf.data.Dataset", num_elements: int = 100) -> float:
     """Measures how fast a dataset delivers, with nothing else to do.
 
     Args:

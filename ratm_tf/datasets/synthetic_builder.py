@@ -7,7 +7,9 @@ import tensorflow_datasets as tfds
 _SEQUENCES_PER_TASK = 500
 
 
-class SyntheticBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class SyntheticBuilder(  # type: ignore[call-arg]
+    tfds.core.GeneratorBasedBuilder, skip_registration=True
+):
     """Writes the sequences of a `tf.data` pipeline to disk.
 
     In `download_and_prepare`, a Beam runner or Beam options spread the work over many

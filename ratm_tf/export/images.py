@@ -11,7 +11,7 @@ MOST_PIXEL_VALUES = 2**27
 short files can stand for large images."""
 
 
-def decode_images(files, channels):
+def decode_images(files: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes image files in a graph, and says which do not decode.
 
     Args:

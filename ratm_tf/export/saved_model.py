@@ -4,6 +4,7 @@ import pathlib
 import re
 import tempfile
 import warnings
+from typing import Any, Literal
 
 import tensorflow as tf
 from google.protobuf import struct_pb2
@@ -15,6 +16,8 @@ from ratm_tf.attention.implementation import implementation_scope
 from ratm_tf.export.signatures import make_signatures
 from ratm_tf.export.warmup import example_requests
 from ratm_tf.serving.server.version_folders import MOST_VERSION, version_folders
+from ratm_tf.tracker import Tracker
+from ratm_tf.types import Path
 
 LINK_HINT = (
     "it contains the op Ratm>GaussianGlimpse, which must be there before the model is "
@@ -24,7 +27,13 @@ LINK_HINT = (
 )
 
 
-def export_saved_model(tracker, directory, ops="tf", version=None, dtype="uint8"):
+def export_saved_model(
+    tracker: Tracker,
+    directory: Path,
+    ops: Literal["tf", "fused"] = "tf",
+    version: int | None = None,
+    dtype: Literal["uint8", "float32"] = "uint8",
+) -> pathlib.Path:
     r"""Writes a tracker to `directory/version` as a SavedModel.
 
     The folder appears in one go when it is whole, as model servers that watch
@@ -163,7 +172,7 @@ def _describe(folder, ops):
     fingerprinting_utils.write_fingerprint(str(folder))
 
 
-def load_saved_model(folder):
+def load_saved_model(folder: Path) -> Any:
     """Loads what `export_saved_model` wrote, with the fused op if it needs that.
 
     Without this package, `tf.saved_model.load` does the same for models of

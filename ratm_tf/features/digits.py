@@ -5,7 +5,7 @@ import keras
 from ratm_tf.features.grey_conv2d import GreyConv2D
 
 
-def mnist_cnn():
+def mnist_cnn() -> keras.Model:
     """Builds the classifier that tells which digit a glimpse shows.
 
     Two times convolution (32 filters of 5x5, valid), 2x2 max pooling, dropout

@@ -1,6 +1,9 @@
 """Glimpses of objects that are as bright as each other."""
 
 import keras
+import tensorflow as tf
+
+from ratm_tf.types import Shape, TensorLike
 
 
 @keras.saving.register_keras_serializable(package="ratm_tf")
@@ -31,25 +34,25 @@ class EvenBrightness(keras.layers.Layer):
     array([0.1, 0.1], dtype=float32)
     """
 
-    def __init__(self, mean=0.1, **kwargs):
+    def __init__(self, mean: float = 0.1, **kwargs: object) -> None:
         super().__init__(**kwargs)
         if not mean > 0:
             raise ValueError(f"Expected `mean` > 0. Received: {mean!r}")
         self.mean = mean
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if len(input_shape) != 4:
             raise ValueError(
                 "Expected `glimpses` of shape [B, N, M, C]. Received shape: "
                 f"{tuple(input_shape)}"
             )
 
-    def call(self, glimpses):
+    def call(self, glimpses: TensorLike) -> tf.Tensor:
         brightness = keras.ops.mean(glimpses, axis=(1, 2, 3), keepdims=True)
         return glimpses * (self.mean / (brightness + 1e-3))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         return super().get_config() | {"mean": self.mean}

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from ratm_tf.types import Shape, TensorLike
+
 
 @keras.saving.register_keras_serializable(package="ratm_tf")
 class GreyConv2D(keras.layers.Conv2D):
@@ -36,7 +38,7 @@ class GreyConv2D(keras.layers.Conv2D):
     TensorShape([2, 24, 24, 32])
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         options = {"strides": (1, 1), "dilation_rate": (1, 1), "groups": 1}
         options["data_format"] = "channels_last"
         for name, expected in options.items():
@@ -52,7 +54,9 @@ class GreyConv2D(keras.layers.Conv2D):
             )
         super().build(input_shape)
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(
+        self, inputs: TensorLike, kernel: TensorLike
+    ) -> keras.KerasTensor:
         padding = self.padding.upper()
         sizes = (1, *self.kernel_size, 1) if padding == "SAME" else (1, 1, 1, 1)
         around = [pixels for n in sizes for pixels in ((n - 1) // 2, n // 2)]

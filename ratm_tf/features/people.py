@@ -3,9 +3,10 @@
 import keras
 
 from ratm_tf.features.grey_conv2d import GreyConv2D
+from ratm_tf.types import Path
 
 
-def human_cnn():
+def human_cnn() -> keras.Model:
     """Builds the classifier that tells whether a glimpse shows a person.
 
     Convolution (128 filters of 5x5, same), 2x2 max pooling and ReLU; convolution (64
@@ -41,7 +42,7 @@ def human_cnn():
     return keras.Model(images, classes, name="human_cnn")
 
 
-def convolutional_features(model):
+def convolutional_features(model: keras.Model) -> keras.Model:
     """The part of a `human_cnn` up to the ReLU of the second convolution.
 
     Args:
@@ -61,7 +62,9 @@ def convolutional_features(model):
     return copy
 
 
-def hidden_features(model, features=None, feature_scale=1.0):
+def hidden_features(
+    model: keras.Model, features: keras.Model | None = None, feature_scale: float = 1.0
+) -> keras.Model:
     """The part of a `human_cnn` up to its 256 hidden units.
 
     Args:
@@ -92,7 +95,7 @@ def hidden_features(model, features=None, feature_scale=1.0):
     return keras.Model(glimpses, x, name="hidden_features")
 
 
-def import_theano_weights(path):
+def import_theano_weights(path: Path) -> keras.Model:
     """Reads the weights that the paper's authors published, `ratm_human_convnet.h5`.
 
     Their network is the same in another layout:

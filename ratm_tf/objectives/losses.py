@@ -11,6 +11,8 @@ penalty (Eq. 18) is `WeightPenalty`, for `kernel_regularizer` of `ratm_tf.RATMCe
 import keras
 import tensorflow as tf
 
+from ratm_tf.types import Size, TensorLike
+
 
 @keras.saving.register_keras_serializable(package="ratm_tf")
 class PixelLoss(keras.losses.Loss):
@@ -25,10 +27,10 @@ class PixelLoss(keras.losses.Loss):
     1.0
     """
 
-    def __init__(self, name="pixel_loss", **kwargs):
+    def __init__(self, name: str = "pixel_loss", **kwargs: object) -> None:
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
         y_pred = tf.convert_to_tensor(y_pred)
         squared = tf.math.squared_difference(tf.cast(y_true, y_pred.dtype), y_pred)
         return tf.reduce_mean(squared, axis=range(2, len(squared.shape)))
@@ -55,11 +57,13 @@ class LocalizationLoss(keras.losses.Loss):
     1.0
     """
 
-    def __init__(self, frame_size, name="localization_loss", **kwargs):
+    def __init__(
+        self, frame_size: Size, name: str = "localization_loss", **kwargs: object
+    ) -> None:
         super().__init__(name=name, **kwargs)
         self.frame_size = tuple(frame_size)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
         y_pred = tf.convert_to_tensor(y_pred)
         height, width = self.frame_size
         half_span = tf.constant([width - 1, height - 1], y_pred.dtype) / 2.0
@@ -67,7 +71,7 @@ class LocalizationLoss(keras.losses.Loss):
         error = tf.math.divide_no_nan(error, half_span)
         return tf.reduce_mean(tf.square(error), axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         return super().get_config() | {"frame_size": self.frame_size}
 
 
@@ -87,10 +91,10 @@ class RelativeBoxLoss(keras.losses.Loss):
     0.25
     """
 
-    def __init__(self, name="relative_box_loss", **kwargs):
+    def __init__(self, name: str = "relative_box_loss", **kwargs: object) -> None:
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
         y_pred = tf.convert_to_tensor(y_pred)
         y_true = tf.cast(y_true, y_pred.dtype)
         size = y_true[..., 2:4] - y_true[..., 0:2]

@@ -1,9 +1,12 @@
 """Mean intersection over union of tracked and true boxes."""
 
+from typing import Literal
+
 import keras
 import tensorflow as tf
 
 from ratm_tf.boxes import iou
+from ratm_tf.types import TensorLike
 
 _AVERAGES = ("frames", "sequences")
 
@@ -42,7 +45,13 @@ class MeanIoU(keras.metrics.Metric):
     0.5
     """
 
-    def __init__(self, frames=None, average="frames", name="iou", dtype=None):
+    def __init__(
+        self,
+        frames: tuple[int, int] | None = None,
+        average: Literal["frames", "sequences"] = "frames",
+        name: str = "iou",
+        dtype: str | None = None,
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         if average not in _AVERAGES:
             raise ValueError(
@@ -62,7 +71,12 @@ class MeanIoU(keras.metrics.Metric):
         self.total = self.add_weight(name="total", initializer="zeros")
         self.count = self.add_weight(name="count", initializer="zeros")
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self,
+        y_true: TensorLike,
+        y_pred: TensorLike,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         y_true, y_pred = tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred)
         for name, boxes in (("y_true", y_true), ("y_pred", y_pred)):
             if boxes.shape.rank != 3 or boxes.shape[-1] not in (4, None):
@@ -82,10 +96,8 @@ class MeanIoU(keras.metrics.Metric):
             values = iou(tf.cast(y_true, dtype), tf.cast(y_pred, dtype))
         weights = tf.ones_like(values)
         if sample_weight is not None:
-            sample_weight = tf.cast(sample_weight, dtype)
-            if sample_weight.shape.rank == 1:
-                sample_weight = sample_weight[:, tf.newaxis]
-            weights *= sample_weight
+            given = tf.cast(sample_weight, dtype)
+            weights *= given[:, tf.newaxis] if given.shape.rank == 1 else given
         if self.frames is not None:
             values, weights = self._span(values), self._span(weights)
         # What has no weight may be anything, NaN too.
@@ -111,10 +123,10 @@ class MeanIoU(keras.metrics.Metric):
         with tf.control_dependencies([enough]):
             return values[:, first - 1 : last]
 
-    def result(self):
+    def result(self) -> tf.Tensor:
         return tf.math.divide_no_nan(
             tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.count)
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         return super().get_config() | {"frames": self.frames, "average": self.average}

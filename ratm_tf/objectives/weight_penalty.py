@@ -25,11 +25,11 @@ class WeightPenalty(keras.regularizers.Regularizer):
     0.800000011920929
     """
 
-    def __init__(self, factor):
+    def __init__(self, factor: float) -> None:
         self.factor = factor
 
     def __call__(self, weights):
         return self.factor * keras.ops.mean(keras.ops.square(weights))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         return {"factor": self.factor}

@@ -7,11 +7,12 @@ import keras
 import ratm_tf.features
 import ratm_tf.tracker  # noqa: F401  (both register what models are made of)
 from ratm_tf.pretrained.presets import PRESETS, Preset
+from ratm_tf.types import Path
 
 __all__ = ["PRESETS", "Preset", "load", "load_pretrained"]
 
 
-def load_pretrained(name):
+def load_pretrained(name: str) -> keras.Model:
     """Loads a model that ships with the package.
 
     Args:
@@ -48,7 +49,7 @@ def load_pretrained(name):
     return keras.saving.load_model(PRESETS[name].path, compile=False)
 
 
-def load(model):
+def load(model: Path) -> keras.Model:
     """Loads a model of the package, or of a file.
 
     Args:

@@ -37,12 +37,12 @@ class Preset:
     figures: dict
 
     @property
-    def path(self):
+    def path(self) -> Path:
         """The `.keras` file."""
         return _FOLDER / f"{self.name}.keras"
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Bytes of the file."""
         return self.path.stat().st_size
 

@@ -6,15 +6,20 @@ import dataclasses
 import functools
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
+import tensorflow as tf
 
 from ratm_tf import pretrained
 from ratm_tf.attention import IRNNCell, RATMCell
 from ratm_tf.features import EvenBrightness
 from ratm_tf.objectives import LocalizationLoss, MeanIoU, PixelLoss, RelativeBoxLoss
 from ratm_tf.tracker import Tracker
+from ratm_tf.types import Implementation
+
+if TYPE_CHECKING:
+    from ratm_tf.recipes.experiment import Experiment
 
 _LOSSES = {
     "absolute": keras.losses.MeanAbsoluteError,
@@ -113,7 +118,9 @@ class Recipe(abc.ABC):
     channels = 1  # Of the frames: grey ones, unless a recipe has a field of it.
 
     @abc.abstractmethod
-    def build(self, *, seed=0, implementation="auto"):
+    def build(
+        self, *, seed: int = 0, implementation: Implementation = "auto"
+    ) -> "Experiment":
         """Makes everything that a training needs.
 
         Args:
@@ -125,20 +132,20 @@ class Recipe(abc.ABC):
         """
 
     @abc.abstractmethod
-    def test_data(self, *, seed=0):
+    def test_data(self, *, seed: int = 0) -> tf.data.Dataset:
         """The test sequences, batched, as `ratm_tf.datasets` has them."""
 
     @property
     @abc.abstractmethod
-    def spans(self):
+    def spans(self) -> list[tuple[int, int] | None]:
         """The `(first, last)` frames that tests measure; None for all of them."""
 
     @property
     @abc.abstractmethod
-    def choices(self):
+    def choices(self) -> dict[str, object]:
         """What the recipe was asked for, JSON values by name."""
 
-    def oracle_iou(self, *, seed=0):
+    def oracle_iou(self, *, seed: int = 0) -> dict[str, float]:
         """How well the test sequences can be known, see `ratm_tf.datasets.oracle`.
 
         Args:
@@ -151,7 +158,7 @@ class Recipe(abc.ABC):
         return {}
 
     @property
-    def deviations(self):
+    def deviations(self) -> dict[str, str]:
         """Where a field is not the paper's, or not the paper's alone, by field."""
         return {
             field: source
@@ -159,7 +166,7 @@ class Recipe(abc.ABC):
             if re.search(r"\bours\b|the authors' code", source)
         }
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, object]:
         """The fields and their values, without their sources, for JSON."""
         fields = dataclasses.asdict(self)
         del fields["sources"]

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from ratm_tf.datasets.rate import Rate
+from ratm_tf.types import Example, Path
 from ratm_tf.visualize import tracked_film_strip
 
 
@@ -26,18 +27,20 @@ class Throughput(keras.callbacks.Callback):
     True
     """
 
-    def __init__(self, batch_size):
+    def __init__(self, batch_size: int) -> None:
         super().__init__()
         self.batch_size = batch_size
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         # The first batch may trace the model: the rate counts those after it.
         self._rate = Rate()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
         self._rate.reached(batch + 1)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if logs is not None and self._rate.per_second is not None:
             logs["sequences_per_second"] = self._rate.per_second * self.batch_size
 
@@ -61,18 +64,18 @@ class TrackedSequences(keras.callbacks.Callback):
     ... )
     """
 
-    def __init__(self, example, log_dir):
+    def __init__(self, example: Example, log_dir: Path) -> None:
         super().__init__()
         self._example = example
         self._log_dir = str(log_dir)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._writer = tf.summary.create_file_writer(self._log_dir)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         strip = tracked_film_strip(self.model, self._example)
         with self._writer.as_default():
             tf.summary.image("tracked", strip[tf.newaxis], step=epoch)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self._writer.close()

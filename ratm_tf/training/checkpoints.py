@@ -6,10 +6,13 @@ import math
 import os
 import pathlib
 import shutil
+from typing import Any
 
 import keras
 import numpy as np
 from absl import logging
+
+from ratm_tf.types import Path
 
 _WEIGHTS, _PROGRESS = "model.weights.h5", "progress.json"
 
@@ -62,12 +65,18 @@ class Checkpoints(keras.callbacks.Callback):
     [2, 3]
     """
 
-    def __init__(self, folder, monitor=None, patience=None, steps_per_epoch=None):
+    def __init__(
+        self,
+        folder: Path,
+        monitor: str | None = None,
+        patience: int | None = None,
+        steps_per_epoch: int | None = None,
+    ) -> None:
         super().__init__()
         self._folder = pathlib.Path(folder)
         self._monitor = monitor
         self._patience = patience
-        self._progress = {
+        self._progress: dict[str, Any] = {
             "epoch": 0,
             "steps_per_epoch": steps_per_epoch,
             "value": None,
@@ -76,22 +85,22 @@ class Checkpoints(keras.callbacks.Callback):
         }
 
     @property
-    def epoch(self):
+    def epoch(self) -> int:
         """Epochs that are finished."""
         return self._progress["epoch"]
 
     @property
-    def steps_per_epoch(self):
+    def steps_per_epoch(self) -> int:
         """Steps of each epoch, those that are finished and those to come."""
         return self._progress["steps_per_epoch"]
 
     @property
-    def finished(self):
+    def finished(self) -> bool:
         """Whether training was stopped because it got no better."""
         waited = self.epoch - self._progress["best_epoch"]
         return self._patience is not None and waited >= self._patience
 
-    def restore(self, model):
+    def restore(self, model: keras.Model) -> None:
         """Gives a model the state of the last epoch that is whole, if there is one.
 
         Args:
@@ -111,7 +120,7 @@ class Checkpoints(keras.callbacks.Callback):
             _load(model, path)
             return
 
-    def restore_best(self, model):
+    def restore_best(self, model: keras.Model) -> None:
         """Gives a model the weights of the best epoch, or of the last one.
 
         Args:
@@ -120,17 +129,19 @@ class Checkpoints(keras.callbacks.Callback):
         if self.epoch:
             _load(model, self._path(self._progress["best_epoch"]))
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._epoch = epoch
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             raise NotFinite(
                 f"The loss is not finite in epoch {self._epoch + 1}, at step "
                 f"{batch + 1} or before. {self._what_is_kept()}"
             )
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
             raise NotFinite(
                 f"Weights are not finite after the last step of epoch {epoch + 1}. "
@@ -138,7 +149,7 @@ class Checkpoints(keras.callbacks.Callback):
             )
         value = None
         if self._monitor is not None:
-            value = float(logs[self._monitor])
+            value = float((logs or {})[self._monitor])
             if not math.isfinite(value):
                 value = -math.inf
         progress = self._progress | {"epoch": epoch + 1, "value": value}

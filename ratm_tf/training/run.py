@@ -8,15 +8,23 @@ import statistics
 import keras
 
 from ratm_tf.datasets.parts import PER_FRAME
+from ratm_tf.recipes import PeopleRecipe, Recipe
 from ratm_tf.training.evaluate import evaluate
 from ratm_tf.training.provenance import provenance
 from ratm_tf.training.run_folder import write_json
 from ratm_tf.training.train import train
+from ratm_tf.types import Implementation, Path
 
 _SHOWN_FRAMES = 60
 
 
-def run_recipe(recipe, *, model_dir, seed=0, implementation="auto"):
+def run_recipe(
+    recipe: Recipe,
+    *,
+    model_dir: Path,
+    seed: int = 0,
+    implementation: Implementation = "auto",
+) -> dict[str, object]:
     """Trains a tracker by a recipe and measures it on the recipe's test sequences.
 
     Writes to `model_dir` what `ratm_tf.train` does, and `metrics.json`: what is
@@ -87,7 +95,9 @@ def _beginnings(batch):
     }
 
 
-def run_all_subjects(recipe, *, model_dir, **options):
+def run_all_subjects(
+    recipe: PeopleRecipe, *, model_dir: Path, **options: object
+) -> dict[str, object]:
     """Leaves each KTH subject out in turn, as section 6.3 does.
 
     Each subject has a folder in `model_dir`, and `metrics.json` their averages: over

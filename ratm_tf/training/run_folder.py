@@ -12,7 +12,7 @@ from ratm_tf.training.provenance import provenance
 try:
     import fcntl
 except ImportError:  # Windows, where nothing keeps two processes apart
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextlib.contextmanager

@@ -1,30 +1,34 @@
 """Trains a tracker so that an interrupted training goes on where it stopped."""
 
 import os
+from collections.abc import Callable, Iterable
 
 import keras
+import tensorflow as tf
 
 from ratm_tf.datasets.rate import throughput
+from ratm_tf.tracker import Tracker
 from ratm_tf.training.callbacks import Throughput, TrackedSequences
 from ratm_tf.training.checkpoints import Checkpoints
 from ratm_tf.training.run_folder import run_folder
+from ratm_tf.types import Example, Path
 from ratm_tf.visualize import save_image, tracked_film_strip
 
 
 def train(
-    tracker,
-    sequences,
+    tracker: Tracker,
+    sequences: Callable[[int], tf.data.Dataset],
     *,
-    model_dir,
-    run,
-    steps,
-    batch_size,
-    shown,
-    steps_per_epoch=100,
-    validation_data=None,
-    patience=None,
-    callbacks=(),
-):
+    model_dir: Path,
+    run: dict[str, object],
+    steps: int,
+    batch_size: int,
+    shown: Example,
+    steps_per_epoch: int = 100,
+    validation_data: tf.data.Dataset | None = None,
+    patience: int | None = None,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
+) -> keras.callbacks.History:
     """Fits a tracker with checkpoints, TensorBoard logs and pictures.
 
     Everything goes to `model_dir`: the trained model (`model.keras`), a picture of what

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -12,23 +13,24 @@ from ratm_tf.datasets.annotated.folder import find_videos
 from ratm_tf.datasets.annotated.frames import read_frames
 from ratm_tf.datasets.arguments import height_and_width, integer, one_of
 from ratm_tf.datasets.parts import random_parts, whole_sequences
+from ratm_tf.types import Path, Size
 
 _HELD_OUT = 0.15  # of the videos, for validation, and again for tests
 
 
 def videos(
-    folder,
-    split="all",
+    folder: Path,
+    split: Literal["train", "validation", "test", "all"] = "all",
     *,
-    num_frames=None,
-    batch_size=None,
-    frame_size=None,
-    num_sequences=None,
-    start=0,
-    seed=0,
-    channels=1,
-    first_frame=0,
-):
+    num_frames: int | None = None,
+    batch_size: int | None = None,
+    frame_size: Size | None = None,
+    num_sequences: int | None = None,
+    start: int = 0,
+    seed: int = 0,
+    channels: int = 1,
+    first_frame: int = 0,
+) -> tf.data.Dataset:
     """Builds sequences of the videos in a folder, with the boxes beside them.
 
     A sequence follows one target of a video, from its first box to its last. With
@@ -114,7 +116,7 @@ def videos(
             "Expected a `frame_size`, for videos of several sizes. Received: None, for "
             f"{sorted(sizes)}"
         )
-    if whole:
+    if num_frames is None:
         dataset = whole_sequences(examples)
     else:
         dataset = random_parts(

@@ -11,22 +11,23 @@ from ratm_tf.datasets.bouncing_balls.simulation import (
     simulate,
 )
 from ratm_tf.datasets.keys import stream
+from ratm_tf.types import Split
 
 PIXELS = FRAME_SIZE[0] / BOX_SIZE  # per unit of the box
 _BLOCK = 256
 
 
 def bouncing_balls_sequences(
-    split,
+    split: Split,
     *,
-    num_frames,
-    batch_size=None,
-    num_sequences=None,
-    start=0,
-    seed=0,
-    num_balls=1,
-    random_window=False,
-):
+    num_frames: int,
+    batch_size: int | None = None,
+    num_sequences: int | None = None,
+    start: int = 0,
+    seed: int = 0,
+    num_balls: int = 1,
+    random_window: bool = False,
+) -> tf.data.Dataset:
     """Builds sequences of balls that bounce around a 20x20 frame.
 
     Sequence `i` of a `seed`, `split` and `num_balls` is always the same one, whatever
@@ -96,7 +97,12 @@ def bouncing_balls_sequences(
     dataset = (
         indices.map(drawn, num_parallel_calls=tf.data.AUTOTUNE)
         .batch(_BLOCK)
-        .map(lambda balls, first: (PIXELS * simulate(*balls, num_frames), first))
+        .map(
+            lambda balls, first: (
+                PIXELS * simulate(balls[0], balls[1], num_frames),
+                first,
+            )
+        )
     )
     if batch_size is None:
         dataset = dataset.unbatch()

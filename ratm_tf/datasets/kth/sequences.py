@@ -1,5 +1,8 @@
 """KTH human actions (section 6.3 of the paper), as a `tf.data` pipeline."""
 
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
 import tensorflow as tf
 
@@ -8,21 +11,22 @@ from ratm_tf.datasets.kth import MOVING
 from ratm_tf.datasets.kth.annotations import ACTIONS, SUBJECTS
 from ratm_tf.datasets.kth.videos import read_sequences, subjects_at_hand
 from ratm_tf.datasets.parts import random_parts, whole_sequences
+from ratm_tf.types import Path
 
 
 def kth_sequences(
-    split,
+    split: Literal["train", "validation", "test"],
     *,
-    data_dir,
-    test_subject,
-    num_frames=None,
-    batch_size=None,
-    num_sequences=None,
-    start=0,
-    seed=0,
-    actions=MOVING,
-    skip_bad=False,
-):
+    data_dir: Path,
+    test_subject: int,
+    num_frames: int | None = None,
+    batch_size: int | None = None,
+    num_sequences: int | None = None,
+    start: int = 0,
+    seed: int = 0,
+    actions: Sequence[str] = MOVING,
+    skip_bad: bool = False,
+) -> tf.data.Dataset:
     """Builds sequences of a walking, running or jogging person, leaving one out.
 
     With `num_frames`, these are random parts of the annotated sequences, without an end

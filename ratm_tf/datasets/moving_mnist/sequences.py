@@ -3,6 +3,7 @@
 import collections.abc
 import functools
 import typing
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -24,6 +25,7 @@ from ratm_tf.datasets.moving_mnist.motion import (
     random_walk,
 )
 from ratm_tf.datasets.sources.mnist import load_digits
+from ratm_tf.types import Path, Size, Split
 
 DIGIT_SIZE = 28
 MAX_SPEED = 15.0
@@ -33,18 +35,18 @@ _BLOCK = 32
 
 
 def moving_mnist_sequences(
-    split,
+    split: Split,
     *,
-    num_frames,
-    num_digits=1,
-    batch_size=None,
-    num_sequences=None,
-    start=0,
-    seed=0,
-    frame_size=FRAME_SIZE,
-    mnist_path=None,
-    fallback=False,
-):
+    num_frames: int,
+    num_digits: Literal[1, 2] = 1,
+    batch_size: int | None = None,
+    num_sequences: int | None = None,
+    start: int = 0,
+    seed: int = 0,
+    frame_size: Size = FRAME_SIZE,
+    mnist_path: Path | None = None,
+    fallback: bool = False,
+) -> tf.data.Dataset:
     """Builds sequences of MNIST digits that wander over a black canvas.
 
     One digit walks at random with momentum and is reflected by the borders. Of two

@@ -1,6 +1,7 @@
 """The sequences of TB-100, as a `tf.data` pipeline."""
 
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -8,9 +9,12 @@ import tensorflow as tf
 from ratm_tf.datasets.arguments import one_of
 from ratm_tf.datasets.otb.annotations import read_boxes
 from ratm_tf.datasets.otb.frames import find_frames, read_frames
+from ratm_tf.types import Path
 
 
-def otb_sequences(data_dir, names=None, channels=1):
+def otb_sequences(
+    data_dir: Path, names: Sequence[str] | None = None, channels: int = 1
+) -> tf.data.Dataset:
     """Builds the benchmark's sequences, each whole and of its own size.
 
     A sequence with several targets (`groundtruth_rect.1.txt`, ...) comes once for each.

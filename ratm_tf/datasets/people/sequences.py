@@ -12,21 +12,22 @@ from ratm_tf.datasets.arguments import (
 from ratm_tf.datasets.people import FRAME_SIZE
 from ratm_tf.datasets.people.scene import film
 from ratm_tf.datasets.sources.penn_fudan import load_penn_fudan
+from ratm_tf.types import Path, Size, Split
 
 _STREAMS = ("scene", "detector", "sensor")
 
 
 def people_sequences(
-    split,
+    split: Split,
     *,
-    num_frames,
-    batch_size=None,
-    num_sequences=None,
-    start=0,
-    seed=0,
-    frame_size=FRAME_SIZE,
-    pennfudan_path=None,
-):
+    num_frames: int,
+    batch_size: int | None = None,
+    num_sequences: int | None = None,
+    start: int = 0,
+    seed: int = 0,
+    frame_size: Size = FRAME_SIZE,
+    pennfudan_path: Path | None = None,
+) -> tf.data.Dataset:
     """Builds videos of one person that crosses the view, in the manner of KTH.
 
     A person cut out of the Penn-Fudan database walks, jogs or runs across a plain

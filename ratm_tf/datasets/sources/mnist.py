@@ -8,6 +8,7 @@ from absl import logging
 
 from ratm_tf.datasets.arguments import SPLITS, one_of
 from ratm_tf.datasets.sources.download import download
+from ratm_tf.types import Path, Split
 
 SAMPLE_PATH = pathlib.Path(__file__).parents[1] / "mnist_sample.npz"
 # The file of `keras.datasets.mnist`.
@@ -42,7 +43,9 @@ class Digits:
         return iter((self.images, self.labels))
 
 
-def load_digits(split, path=None, *, fallback=False):
+def load_digits(
+    split: Split, path: Path | None = None, *, fallback: bool = False
+) -> Digits:
     """Loads the digits of one MNIST split.
 
     Without a `path` they are the whole of MNIST: Keras's file (its cache, or a

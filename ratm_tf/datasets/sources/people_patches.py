@@ -2,17 +2,21 @@
 
 import pathlib
 import re
+from typing import Literal
 
 import numpy as np
 
 from ratm_tf.datasets.arguments import integer, one_of
 from ratm_tf.datasets.sources.pictures import read_picture
 from ratm_tf.opencv import cv2
+from ratm_tf.types import Path
 
 _SHARES = {"train": (0.0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1.0)}
 
 
-def load_people_patches(split, path, seed=0):
+def load_people_patches(
+    split: Literal["train", "validation", "test"], path: Path, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Loads one split of a folder of patches with and without a person.
 
     Made for patches of 64x128 pixels as those of the INRIA person data set, with a

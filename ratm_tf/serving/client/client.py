@@ -1,8 +1,13 @@
 """What a client of a model server does, whatever the protocol."""
 
 import abc
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
 
 from ..protocol.arrays import array_of_type
+from ..protocol.signature import Signature
 from .serving_error import ServingError
 
 
@@ -15,7 +20,7 @@ class Client(abc.ABC):
         model: the model's name.
     """
 
-    def __init__(self, address, model, timeout, attempts):
+    def __init__(self, address: str, model: str, timeout: float, attempts: int) -> None:
         if attempts < 1:
             raise ValueError(
                 f"Expected `attempts` to be 1 or more. Received: {attempts}"
@@ -27,15 +32,15 @@ class Client(abc.ABC):
         self._address = address
         self.model = model
         self._timeout = timeout
-        self._signatures = None
+        self._signatures: dict[str, Signature] | None = None
 
-    def __enter__(self):
+    def __enter__(self) -> "Client":
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def signatures(self):
+    def signatures(self) -> dict[str, Signature]:
         """Asks what the model can do: once, and again when it has changed.
 
         Returns:
@@ -49,7 +54,9 @@ class Client(abc.ABC):
             self._signatures = self._ask_signatures()
         return self._signatures
 
-    def predict(self, signature, inputs):
+    def predict(
+        self, signature: str, inputs: Mapping[str, npt.ArrayLike]
+    ) -> dict[str, np.ndarray]:
         """Runs a signature on the server.
 
         Args:
@@ -98,7 +105,7 @@ class Client(abc.ABC):
         return self._run(signature, arrays, dtypes)
 
     @abc.abstractmethod
-    def close(self):
+    def close(self) -> None:
         """Closes the connections to the server."""
 
     @abc.abstractmethod

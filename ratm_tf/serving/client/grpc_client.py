@@ -39,13 +39,15 @@ class GrpcClient(Client):
     ratm_tf.serving.client.serving_error.ServingError: No server answers at ...
     """
 
-    def __init__(self, address, model, timeout=30.0, attempts=5):
+    def __init__(
+        self, address: str, model: str, timeout: float = 30.0, attempts: int = 5
+    ) -> None:
         super().__init__(address, model, timeout, attempts)
         if attempts > 5:
             raise ValueError(
                 f"Expected `attempts` to be 5 or less. Received: {attempts}"
             )
-        options = [
+        options: list[tuple[str, object]] = [
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1),
             # Servers that come back are found within a second.
@@ -65,7 +67,7 @@ class GrpcClient(Client):
         self._service = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._version = None
 
-    def close(self):
+    def close(self) -> None:
         self._channel.close()
 
     def _ask_signatures(self):

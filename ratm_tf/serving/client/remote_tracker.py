@@ -1,7 +1,11 @@
 """Tracking on a model server."""
 
-import numpy as np
+from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
+from .client import Client
 from .serving_error import ServingError
 
 
@@ -25,11 +29,13 @@ class RemoteTracker:
     ratm_tf.serving.client.serving_error.ServingError: No server answers at ...
     """
 
-    def __init__(self, client):
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._state = None
+        self._state: dict[str, np.ndarray] | None = None
 
-    def track(self, images, initial_box=None):
+    def track(
+        self, images: Sequence[bytes], initial_box: npt.ArrayLike | None = None
+    ) -> np.ndarray:
         """Tracks through a whole video.
 
         Args:
@@ -52,7 +58,9 @@ class RemoteTracker:
             0
         ]
 
-    def start(self, frame_size, initial_box=None):
+    def start(
+        self, frame_size: tuple[int, int], initial_box: npt.ArrayLike | None = None
+    ) -> None:
         """Starts on a new stream.
 
         Args:
@@ -67,7 +75,7 @@ class RemoteTracker:
         size = np.array([frame_size], np.int32)
         self._state = self._client.predict("start", {"frame_size": size} | box)
 
-    def step(self, image):
+    def step(self, image: bytes) -> np.ndarray:
         """Tracks into the next frame; the first one counts, too.
 
         Args:

@@ -39,7 +39,9 @@ class RestClient(Client):
     ratm_tf.serving.client.serving_error.ServingError: No server answers at ...
     """
 
-    def __init__(self, address, model, timeout=30.0, attempts=5):
+    def __init__(
+        self, address: str, model: str, timeout: float = 30.0, attempts: int = 5
+    ) -> None:
         super().__init__(address, model, timeout, attempts)
         base = address if "://" in address else f"http://{address}"
         name = urllib.parse.quote(model, safe="")
@@ -47,7 +49,7 @@ class RestClient(Client):
         self._attempts = attempts
         self._session = requests.Session()
 
-    def close(self):
+    def close(self) -> None:
         self._session.close()
 
     def _ask_signatures(self):

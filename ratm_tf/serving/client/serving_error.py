@@ -1,5 +1,7 @@
 """What clients raise."""
 
+from collections.abc import Iterable
+
 
 class ServingError(RuntimeError):
     """A call to a server failed; the message says at which end and why.
@@ -18,27 +20,29 @@ class ServingError(RuntimeError):
     ratm_tf.serving.client.serving_error.ServingError: No server answers at 127....
     """
 
-    def __init__(self, message, answered=False):
+    def __init__(self, message: str, answered: bool = False) -> None:
         super().__init__(message)
         self.answered = answered
 
     @classmethod
-    def no_answer(cls, address, reason):
+    def no_answer(cls, address: str, reason: object) -> "ServingError":
         """There is no server, or none that answers."""
         return cls(f"No server answers at {address}: {reason}")
 
     @classmethod
-    def too_late(cls, address, timeout):
+    def too_late(cls, address: str, timeout: float) -> "ServingError":
         """The server takes too long."""
         return cls(f"The server at {address} did not answer within {timeout:g} s.")
 
     @classmethod
-    def no_model(cls, address, model, reason):
+    def no_model(cls, address: str, model: str, reason: object) -> "ServingError":
         """The server does not have the model."""
         return cls(f"The server at {address} serves no model {model!r}: {reason}", True)
 
     @classmethod
-    def no_signature(cls, model, signature, signatures):
+    def no_signature(
+        cls, model: str, signature: str, signatures: Iterable[str]
+    ) -> "ServingError":
         """The model does not have the signature."""
         names = ", ".join(sorted(n for n in signatures if not n.startswith("__")))
         return cls(
@@ -46,6 +50,6 @@ class ServingError(RuntimeError):
         )
 
     @classmethod
-    def refused(cls, address, code, reason):
+    def refused(cls, address: str, code: object, reason: object) -> "ServingError":
         """The server answers with any other error."""
         return cls(f"The server at {address} answered {code}: {reason}", True)

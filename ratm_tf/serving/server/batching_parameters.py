@@ -1,5 +1,6 @@
 """The file that says how requests of several clients run as one batch."""
 
+import os
 import pathlib
 import re
 
@@ -14,7 +15,7 @@ _FIELD = re.compile(
 )
 
 
-def read_batching_parameters(path):
+def read_batching_parameters(path: str | os.PathLike[str]) -> dict[str, int]:
     """Reads a batching parameters file of TensorFlow Serving.
 
     Args:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import pathlib
 import threading
 import time
@@ -15,6 +16,7 @@ from tensorflow_serving.apis.get_model_status_pb2 import (
     GetModelStatusResponse,
     ModelVersionStatus,
 )
+from tensorflow_serving.apis.model_pb2 import ModelSpec
 
 from .errors import invalid_argument
 from .model_version import ModelVersion
@@ -59,7 +61,12 @@ class ServedModel:
     {'y': array([2., 3.], dtype=float32)}
     """
 
-    def __init__(self, folder, name=None, batching=None):
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        name: str | None = None,
+        batching: dict[str, int] | None = None,
+    ) -> None:
         self._folder = pathlib.Path(folder).resolve()
         if not self._folder.is_dir():
             raise FileNotFoundError(
@@ -75,16 +82,16 @@ class ServedModel:
         self._refreshing = threading.Lock()
 
     @property
-    def max_batch_size(self):
+    def max_batch_size(self) -> int:
         """How many calls may run as one."""
         return self._batching["max_batch_size"] if self._batching else 1
 
     @property
-    def available(self):
+    def available(self) -> bool:
         """Whether a version is in use."""
         return self._version is not None
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Takes the newest version of the folder into use, if it is not yet."""
         with self._refreshing:
             folders = {
@@ -106,7 +113,7 @@ class ServedModel:
             if current is not None:
                 self._set_state(current, ModelVersionStatus.END)
 
-    def version(self, spec):
+    def version(self, spec: ModelSpec) -> ModelVersion:
         """Returns the `ModelVersion` in use.
 
         Args:
@@ -133,7 +140,7 @@ class ServedModel:
             )
         return version
 
-    def status(self, spec):
+    def status(self, spec: ModelSpec) -> GetModelStatusResponse:
         """Returns a `GetModelStatusResponse`; `spec` and errors as in `version`."""
         self._check(spec)
         states = dict(self._states) if spec.name == self.name else {}
@@ -149,7 +156,7 @@ class ServedModel:
         newest_first = [states[number] for number in sorted(states, reverse=True)]
         return GetModelStatusResponse(model_version_status=newest_first)
 
-    def metadata(self, spec):
+    def metadata(self, spec: ModelSpec) -> GetModelMetadataResponse:
         """Returns a `GetModelMetadataResponse`; `spec` and errors as in `version`."""
         version = self.version(spec)
         response = GetModelMetadataResponse()

@@ -16,6 +16,7 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 from .grpc_services import ModelService, PredictionService
 from .request_memory import RequestMemory
 from .rest_app import rest_app
+from .served_model import ServedModel
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -61,17 +62,20 @@ class Server:
     (1, 100)
     """
 
+    grpc_address: str
+    rest_address: str
+
     def __init__(
         self,
-        model,
-        host="127.0.0.1",
-        grpc_port=8500,
-        rest_port=8501,
-        workers=None,
-        max_bytes=64 * 2**20,
-        poll_seconds=1.0,
-        grace_seconds=10.0,
-    ):
+        model: ServedModel,
+        host: str = "127.0.0.1",
+        grpc_port: int = 8500,
+        rest_port: int = 8501,
+        workers: int | None = None,
+        max_bytes: int = 64 * 2**20,
+        poll_seconds: float = 1.0,
+        grace_seconds: float = 10.0,
+    ) -> None:
         for name, port in (("grpc_port", grpc_port), ("rest_port", rest_port)):
             if not 0 <= port <= 65535:
                 raise ValueError(
@@ -84,10 +88,9 @@ class Server:
         self._max_bytes = max_bytes
         self._poll_seconds = poll_seconds
         self._grace_seconds = grace_seconds
-        self._thread = None
-        self.grpc_address = self.rest_address = None
+        self.grpc_address = self.rest_address = None  # type: ignore[assignment]
 
-    def __enter__(self):
+    def __enter__(self) -> "Server":
         started = concurrent.futures.Future()
         self._closing = asyncio.Event()
         self._thread = threading.Thread(
@@ -101,10 +104,10 @@ class Server:
             raise
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Takes no more requests, and waits for those under way."""
         with contextlib.suppress(RuntimeError):  # It is closed already.
             self._loop.call_soon_threadsafe(self._closing.set)
