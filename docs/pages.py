@@ -6,6 +6,7 @@ their table, and docstrings get what Markdown needs. `mkdocs.yml` names this fil
 
 import pathlib
 import re
+import textwrap
 
 import griffe
 from mkdocs.structure.files import File
@@ -43,6 +44,12 @@ def on_page_markdown(markdown, page, **_):
     return re.sub(r"\]\((LICENSE|NOTICE)\)", r"](\1.md)", markdown)
 
 
+def on_page_content(html, **_):
+    """Leaves out what libraries log while a notebook runs."""
+    logged = r'<div [^>]*data-mime-type="application/vnd.jupyter.stderr"[^>]*>.*?</div>'
+    return re.sub(logged, "", html, flags=re.DOTALL)
+
+
 def presets():
     """The page of the packaged models, from their table."""
     from ratm_tf.pretrained import PRESETS
@@ -64,14 +71,12 @@ def presets():
             "",
             preset.description,
             "",
-            "| | |",
-            "|---|---|",
-            f"| follows | {preset.follows} |",
-            f"| differs | {preset.differs} |",
-            f"| data, and its terms | {preset.data} |",
-            f"| figures | {figures} |",
-            f"| trained by | `python experiments/{preset.command}` |",
-            f"| file | {preset.size / 1e3:,.0f} kB |",
+            f"- Follows the paper in {preset.follows}",
+            f"- Differs: {preset.differs}",
+            f"- Data, and its terms: {preset.data}",
+            f"- Figures: {figures}",
+            f"- Trained by `python experiments/{preset.command}`",
+            f"- File: {preset.size / 1e3:,.0f} kB",
         ]
     return "\n".join(lines) + "\n"
 
@@ -88,14 +93,15 @@ class Docstrings(griffe.Extension):
 def _markdown(text):
     text = re.sub(r"(?m)^Example:\n", "**Example**\n\n", text)
     text = re.sub(
-        r"(?m)^Call arguments:\n((?:(?:    .*)?\n)+)",
-        lambda found: "**Call arguments**\n\n" + _listed(found[1]) + "\n",
+        r"(?m)^(Call arguments|Returns|Yields):\n((?:(?:    .*)?(?:\n|$))+)",
+        lambda found: f"**{found[1]}**\n\n{_listed(found[2])}\n\n",
         text,
     )
     return re.sub(r"(?m)((?:^>>> .*\n?)(?:^.+\n?)*)", "```pycon\n\\1\n```\n", text)
 
 
 def _listed(block):
-    """Turns lines `    name: what it is` into items of a list."""
-    lines = [line.removeprefix("    ") for line in block.splitlines()]
-    return "\n".join(re.sub(r"^(\w+):", r"- `\1`:", line) for line in lines)
+    """Turns lines `name: what it is` into items of a list."""
+    lines = textwrap.dedent(block).strip().splitlines()
+    listed = [re.sub(r"^( *)`?(\w+)`?: ", r"\n\1- `\2`: ", line) for line in lines]
+    return re.sub(r"(?m)^    (?=- )", "", "\n".join(listed))

@@ -1,8 +1,10 @@
-"""The examples of README and of the pages run as they stand, and so do notebooks."""
+"""The examples of README and of the pages run as they stand, one after the other.
+
+Notebooks run as the site is built.
+"""
 
 import pathlib
 import re
-import runpy
 
 import pytest
 
@@ -15,21 +17,12 @@ SHORTENED = {
     "test_sequences=100": "test_sequences=4",
     "repeat=15": "repeat=1",
 }
-SLOW = {"README", "own_video", "tracker", "works_with"}
-
-
-def parameters(paths):
-    for path in paths:
-        marks = [pytest.mark.slow] * (path.stem in SLOW)
-        yield pytest.param(path, marks=marks, id=path.stem)
-
-
-PAGES = parameters(
-    path
+SLOW = {"README", "tracker", "works_with"}
+PAGES = [
+    pytest.param(path, marks=[pytest.mark.slow] * (path.stem in SLOW), id=path.stem)
     for path in [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
     if "```python" in path.read_text() and path.stem != "own_videos"  # it has its own
-)
-NOTEBOOKS = parameters(sorted(DOCS.glob("notebooks/*.py")))
+]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -43,9 +36,3 @@ def test_examples_of_a_page(page, tmp_path, monkeypatch):
             example = example.replace(long, short)
         lines = "\n" * text.count("\n", 0, found.start(1))  # as in the page
         exec(compile(lines + example, str(page), "exec"), names)
-
-
-@pytest.mark.parametrize("notebook", NOTEBOOKS)
-def test_notebook(notebook, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(notebook))
