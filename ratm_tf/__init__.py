@@ -42,6 +42,7 @@ _NAMES = {
 _REGISTERED = ("attention", "features", "objectives", "tracker")
 
 __all__ = [
+    "GOT10kTracker",
     "GaussianGlimpse",
     "IRNNCell",
     "MeanIoU",
@@ -60,6 +61,7 @@ __all__ = [
     "load_pretrained",
     "load_saved_model",
     "objectives",
+    "one_pass",
     "pretrained",
     "recipes",
     "serving",
@@ -76,6 +78,7 @@ if typing.TYPE_CHECKING:  # What tools see; the names above load it later.
         export,
         features,
         objectives,
+        one_pass,
         pretrained,
         recipes,
         serving,
@@ -85,6 +88,7 @@ if typing.TYPE_CHECKING:  # What tools see; the names above load it later.
     from ratm_tf.attention import GaussianGlimpse, IRNNCell, RATMCell, gaussian_glimpse
     from ratm_tf.datasets.examples import labelled
     from ratm_tf.export import export_saved_model, load_saved_model
+    from ratm_tf.got10k_tracker import GOT10kTracker
     from ratm_tf.objectives import MeanIoU
     from ratm_tf.online_tracker import OnlineTracker
     from ratm_tf.pretrained import load_pretrained

@@ -1,13 +1,17 @@
 """A tracker in the experiments of the toolkit `got10k`."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from ratm_tf.boxes import xywh_from_xyxy
 from ratm_tf.one_pass import FROM_ONE
 from ratm_tf.online_tracker import OnlineTracker
 from ratm_tf.opencv import cv2
+from ratm_tf.tracker import Tracker
+from ratm_tf.types import Path
 
 
 class GOT10kTracker:
@@ -28,11 +32,13 @@ class GOT10kTracker:
 
     is_deterministic = True
 
-    def __init__(self, tracker, name="RATM"):
+    def __init__(self, tracker: Tracker, name: str = "RATM") -> None:
         self.name = name
         self._online = OnlineTracker(tracker)
 
-    def track(self, img_files, box, visualize=False):
+    def track(
+        self, img_files: Sequence[Path], box: npt.ArrayLike, visualize: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Tracks through a sequence.
 
         Args:

@@ -8,10 +8,13 @@ curve is of all thresholds, and curves are averaged over sequences (Wu, Lim and 
 """
 
 import pathlib
+from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 from ratm_tf.boxes import iou, xywh_from_xyxy, xyxy_from_xywh
+from ratm_tf.types import Path
 
 OVERLAPS = np.linspace(0, 1, 21)
 """The thresholds of success."""
@@ -21,7 +24,7 @@ FROM_ONE = (1, 1, 0, 0)
 """From OpenCV's `x, y, w, h` to those of raw results."""
 
 
-def write_results(path, boxes):
+def write_results(path: Path, boxes: npt.ArrayLike) -> None:
     """Writes the raw results of a sequence; missing folders are made.
 
     Args:
@@ -44,7 +47,7 @@ def write_results(path, boxes):
     np.savetxt(path, rows, fmt="%.3f", delimiter=",")
 
 
-def read_results(path):
+def read_results(path: Path) -> np.ndarray:
     """Reads the raw results of a sequence.
 
     Args:
@@ -74,7 +77,7 @@ def read_results(path):
     return xyxy_from_xywh(rows - FROM_ONE)
 
 
-def measure(true_boxes, boxes):
+def measure(true_boxes: npt.ArrayLike, boxes: npt.ArrayLike) -> dict[str, np.ndarray]:
     """Measures a tracker on a sequence.
 
     Args:
@@ -119,7 +122,7 @@ def measure(true_boxes, boxes):
     }
 
 
-def mean(measured):
+def mean(measured: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Averages over sequences what `measure` gives.
 
     Args:
@@ -138,7 +141,7 @@ def mean(measured):
     return {name: np.mean([m[name] for m in measured], axis=0) for name in measured[0]}
 
 
-def summary(measured):
+def summary(measured: Iterable[dict[str, np.ndarray]]) -> dict[str, float]:
     """The figures that the field reports.
 
     Args:

@@ -3,9 +3,11 @@
 import itertools
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from ratm_tf.boxes import xywh_from_xyxy, xyxy_from_xywh
+from ratm_tf.tracker import Tracker
 
 # How far floating frames may be off 0..1: half a level of 0..255.
 _ROUNDING = 0.5 / 255.0
@@ -48,7 +50,13 @@ class OnlineTracker:
     (2, 2)
     """
 
-    def __init__(self, tracker, threshold=0.5, keep_glimpse=False):
+    box: np.ndarray
+    score: float | np.ndarray | None
+    glimpse: np.ndarray | None
+
+    def __init__(
+        self, tracker: Tracker, threshold: float = 0.5, keep_glimpse: bool = False
+    ) -> None:
         if not tracker.built:
             raise ValueError(
                 "Expected a built `tracker`: call it once, or `build` it, before."
@@ -96,7 +104,7 @@ class OnlineTracker:
         for variable, state in zip(self._states, states, strict=True):
             variable.assign(state)
 
-    def init(self, frame, box=None):
+    def init(self, frame: npt.ArrayLike, box: npt.ArrayLike | None = None) -> None:
         """Starts on a new video. What is refused leaves the tracker as it was.
 
         Args:
@@ -125,7 +133,12 @@ class OnlineTracker:
         self._shape, self._several = np.shape(frame), several
         self._advance(prepared)
 
-    def update(self, frame):
+    def update(
+        self, frame: npt.ArrayLike
+    ) -> (
+        tuple[bool, tuple[int, int, int, int]]
+        | tuple[list[bool], list[tuple[int, int, int, int]]]
+    ):
         """Tracks the target into the next frame.
 
         Args:

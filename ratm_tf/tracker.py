@@ -3,6 +3,7 @@
 import copy
 import math
 import numbers
+from collections.abc import Mapping, Sequence
 
 import keras
 import tensorflow as tf
@@ -10,6 +11,7 @@ import tensorflow as tf
 from ratm_tf.attention import RATMCell, gaussian_glimpse
 from ratm_tf.attention.window import activations_from_window
 from ratm_tf.boxes import KINDS, box_from_window, scale_box, window_from_box
+from ratm_tf.types import Implementation, Kind, Shape, TensorLike
 
 # In training, sequences are unrolled if that makes at most so many uses of weights:
 # building the graph takes a few seconds more, and a step half the time. A larger cell,
@@ -97,14 +99,14 @@ class Tracker(keras.Model):
 
     def __init__(
         self,
-        cell,
-        objectives=None,
-        score=None,
-        box_scale=1.0,
-        box="extent",
-        unroll=None,
-        **kwargs,
-    ):
+        cell: RATMCell,
+        objectives: Mapping[str, keras.Model] | None = None,
+        score: keras.Model | None = None,
+        box_scale: float = 1.0,
+        box: Kind = "extent",
+        unroll: bool | None = None,
+        **kwargs: object,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         if not isinstance(cell, RATMCell):
             raise ValueError(f"Expected `cell` to be a RATMCell. Received: {cell!r}")
@@ -133,27 +135,27 @@ class Tracker(keras.Model):
         )
 
     @property
-    def cell(self):
+    def cell(self) -> RATMCell:
         """The `ratm_tf.RATMCell`."""
         return self.loop.cell
 
     @property
-    def channels(self):
+    def channels(self) -> int:
         """Channels of the frames that the tracker was built for."""
         return self.cell.glimpse_shape[-1]
 
     @property
-    def starts_on_target(self):
+    def starts_on_target(self) -> bool:
         """Whether the tracker takes the `initial_box` of a given target."""
         return self.cell.initial_window != "learned"
 
     @property
-    def state_spec(self):
+    def state_spec(self) -> list[tf.TensorSpec]:
         """What the states are: list of `tf.TensorSpec`, float32 `[B, size]`."""
         return [tf.TensorSpec([None, size]) for size in self.cell.state_size]
 
     @property
-    def implementation(self):
+    def implementation(self) -> Implementation:
         """How glimpses are taken, `"auto"`, `"fused"` or `"tf"`; it can be set.
 
         With `"tf"`, whatever is made of the tracker from then on is of TensorFlow's own
@@ -162,12 +164,12 @@ class Tracker(keras.Model):
         return self.cell.implementation
 
     @implementation.setter
-    def implementation(self, implementation):
+    def implementation(self, implementation: Implementation) -> None:
         self.cell.implementation = implementation
         # Keras keeps what it has traced.
         self.train_function = self.test_function = self.predict_function = None
 
-    def build(self, inputs_shape):
+    def build(self, inputs_shape: Shape | dict[str, Shape]) -> None:
         shape = _as_inputs(inputs_shape)["frames"]
         if len(shape) != 5:
             raise ValueError(
@@ -189,7 +191,11 @@ class Tracker(keras.Model):
             inputs = inputs | {"initial_box": box}
         return super().__call__(inputs, *args, **kwargs)
 
-    def call(self, inputs, training=None):
+    def call(
+        self,
+        inputs: TensorLike | Mapping[str, TensorLike],
+        training: bool | None = None,
+    ) -> dict[str, tf.Tensor]:
         inputs = _as_inputs(inputs)
         # Frames are data: without this the loop would compute their gradient.
         frames = tf.stop_gradient(inputs["frames"])
@@ -237,7 +243,9 @@ class Tracker(keras.Model):
             outputs["scores"] = tf.reshape(scores, tf.shape(glimpses)[:-3])
         return outputs
 
-    def box_from_window(self, window, kind=None):
+    def box_from_window(
+        self, window: TensorLike, kind: Kind | None = None
+    ) -> tf.Tensor:
         """The target's box that a window draws.
 
         Args:
@@ -256,7 +264,7 @@ class Tracker(keras.Model):
         box = box_from_window(window, self.cell.glimpse_size, kind or self.box)
         return scale_box(box, 1.0 / self.box_scale)
 
-    def window_from_box(self, box):
+    def window_from_box(self, box: TensorLike) -> tf.Tensor:
         """The window on a target: the inverse of `box_from_window`.
 
         Args:
@@ -273,7 +281,7 @@ class Tracker(keras.Model):
         box = scale_box(tf.cast(box, tf.float32), self.box_scale)
         return window_from_box(box, self.cell.glimpse_size, self.box)
 
-    def read(self, frames, boxes):
+    def read(self, frames: TensorLike, boxes: TensorLike) -> tf.Tensor:
         """What the tracker would see of targets whose boxes are known.
 
         Args:
@@ -302,7 +310,9 @@ class Tracker(keras.Model):
             glimpses, tf.concat([shape[:2], tf.shape(glimpses)[1:]], axis=0)
         )
 
-    def step(self, frame, states):
+    def step(
+        self, frame: TensorLike, states: list[tf.Tensor]
+    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
         """Tracks into one more frame: what `call` does at each of them.
 
         Args:
@@ -325,7 +335,12 @@ class Tracker(keras.Model):
         output, states = self.cell(frame, states)
         return self._outputs(output), states
 
-    def initial_state(self, batch_size, frame_size, initial_box=None):
+    def initial_state(
+        self,
+        batch_size: int | tf.Tensor,
+        frame_size: Sequence[int | tf.Tensor],
+        initial_box: TensorLike | None = None,
+    ) -> list[tf.Tensor]:
         """The cell's states before the first frame.
 
         Args:
@@ -364,13 +379,26 @@ class Tracker(keras.Model):
             activations_from_window(window, frame_size, self.cell.glimpse_size),
         )
 
-    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: object,
+        y: object,
+        y_pred: dict[str, tf.Tensor],
+        sample_weight: object = None,
+        training: bool = True,
+    ) -> tf.Tensor:
         losses = self._compile_loss
         asked = _names("loss", losses._user_loss if losses else None)
         judged = self._judged(asked, x, y, y_pred, sample_weight, training)
         return super().compute_loss(x, *judged, training)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(
+        self,
+        x: object,
+        y: object,
+        y_pred: dict[str, tf.Tensor],
+        sample_weight: object = None,
+    ) -> dict[str, float]:
         metrics = self._compile_metrics
         asked = set()
         if metrics:
@@ -448,7 +476,7 @@ class Tracker(keras.Model):
         labels = {name: labels[name] for name in names if name in labels}
         return outputs | labels, outputs, sample_weight
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         self._serialized_objectives()
         return super().get_config() | {
             "cell": keras.saving.serialize_keras_object(self.cell),
@@ -470,7 +498,7 @@ class Tracker(keras.Model):
         return {name: serialize(model) for name, model in self.objectives.items()}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, object]) -> "Tracker":
         config = copy.deepcopy(config)  # Keras takes apart what it deserialises.
         deserialize = keras.saving.deserialize_keras_object
         config["cell"] = deserialize(config["cell"])

@@ -1,11 +1,15 @@
 """Pictures of a tracker at work: boxes on frames, film strips, animations, plots."""
 
 import pathlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from ratm_tf.datasets.examples import tracker_inputs
 from ratm_tf.opencv import VIDEO_CODES, cv2, open_video
+from ratm_tf.tracker import Tracker
+from ratm_tf.types import Example, Path, Size
 
 RED = (255, 64, 64)
 GREEN = (64, 255, 64)
@@ -13,7 +17,12 @@ _SHOWN_WIDTH = 200
 _GAP = 4
 
 
-def draw_boxes(frames, boxes, color=RED, scale=None):
+def draw_boxes(
+    frames: npt.ArrayLike,
+    boxes: npt.ArrayLike,
+    color: tuple[int, int, int] | Sequence[tuple[int, int, int]] = RED,
+    scale: float | None = None,
+) -> np.ndarray:
     """Draws boxes on frames, enlarged or reduced.
 
     Args:
@@ -87,7 +96,11 @@ def draw_boxes(frames, boxes, color=RED, scale=None):
     return drawn
 
 
-def inset_glimpses(frame, glimpses, colors=(RED,)):
+def inset_glimpses(
+    frame: np.ndarray,
+    glimpses: npt.ArrayLike,
+    colors: Sequence[tuple[int, int, int]] = (RED,),
+) -> np.ndarray:
     """Sets what a tracker sees into the upper right corner of a frame.
 
     Args:
@@ -127,7 +140,13 @@ def inset_glimpses(frame, glimpses, colors=(RED,)):
     return frame
 
 
-def film_strip(frames, glimpses, boxes, true_boxes=None, scale=None):
+def film_strip(
+    frames: npt.ArrayLike,
+    glimpses: npt.ArrayLike,
+    boxes: npt.ArrayLike,
+    true_boxes: npt.ArrayLike | None = None,
+    scale: float | None = None,
+) -> np.ndarray:
     """Lays out sequences as the paper's Fig. 10 does, time running to the right.
 
     Every sequence is a row of frames over a row of what the glimpses show. The
@@ -183,7 +202,9 @@ def film_strip(frames, glimpses, boxes, true_boxes=None, scale=None):
     return np.concatenate(rows)[: -3 * _GAP, :-_GAP]
 
 
-def tracked_film_strip(tracker, example, every=3):
+def tracked_film_strip(
+    tracker: Tracker, example: Example, every: int = 3
+) -> np.ndarray:
     """Tracks sequences and lays them out as `film_strip` does.
 
     Args:
@@ -208,7 +229,9 @@ def tracked_film_strip(tracker, example, every=3):
     return film_strip(*(values[:, ::every] for values in shown))
 
 
-def true_boxes_strip(examples, columns=6):
+def true_boxes_strip(
+    examples: Sequence[Mapping[str, np.ndarray]], columns: int = 6
+) -> np.ndarray:
     """Lays out sequences with their true boxes, a row each, time running to the right.
 
     To see, before anything is trained, whether boxes are where they belong.
@@ -236,7 +259,9 @@ def true_boxes_strip(examples, columns=6):
     return np.concatenate(rows)[:-_GAP, :-_GAP]
 
 
-def reliability_plot(hits, scores, bins=10):
+def reliability_plot(
+    hits: npt.ArrayLike, scores: npt.ArrayLike, bins: int = 10
+) -> np.ndarray:
     """Draws how often a tracker is right by how sure it is.
 
     Scores that are as good as they say lie on the diagonal. Points are as large as
@@ -283,7 +308,7 @@ def reliability_plot(hits, scores, bins=10):
     return _drawn(figure)
 
 
-def iou_plot(curves):
+def iou_plot(curves: Mapping[str, np.ndarray]) -> np.ndarray:
     """Draws IoU frame after frame, as the paper's Fig. 14, and the mean of sequences.
 
     Args:
@@ -320,7 +345,7 @@ def iou_plot(curves):
     return _drawn(figure)
 
 
-def one_pass_plot(trackers):
+def one_pass_plot(trackers: Mapping[str, Mapping[str, np.ndarray]]) -> np.ndarray:
     """Draws the curves of success and precision of trackers, the best one first.
 
     Args:
@@ -363,7 +388,7 @@ def one_pass_plot(trackers):
     return _drawn(figure)
 
 
-def window_plot(windows):
+def window_plot(windows: npt.ArrayLike) -> np.ndarray:
     """Draws how a window moves: its centre, sigma and stride over time.
 
     Args:
@@ -401,7 +426,9 @@ def window_plot(windows):
     return _drawn(figure)
 
 
-def filter_banks_plot(frame, window, glimpse_size):
+def filter_banks_plot(
+    frame: npt.ArrayLike, window: npt.ArrayLike, glimpse_size: Size
+) -> np.ndarray:
     """Draws the filters of a window beside the frame that they read (Eq. 9-11, 4).
 
     Args:
@@ -480,7 +507,7 @@ def _drawn(figure):
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 
-def save_image(path, image):
+def save_image(path: Path, image: npt.ArrayLike) -> None:
     """Writes an image file; missing folders are made.
 
     Args:
@@ -503,7 +530,9 @@ def save_image(path, image):
         raise OSError(f"Expected `path` to be writable. Received: {path}")
 
 
-def save_animation(path, frames, frames_per_second=10):
+def save_animation(
+    path: Path, frames: npt.ArrayLike, frames_per_second: float = 10
+) -> None:
     """Writes an endless animation or a video; missing folders are made.
 
     Args:

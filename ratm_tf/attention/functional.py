@@ -7,12 +7,18 @@ import tensorflow as tf
 
 from ratm_tf.attention import filterbank, library
 from ratm_tf.attention.implementation import choose
+from ratm_tf.types import Implementation, Size, TensorLike
 
 _DTYPES = (tf.uint8, tf.bfloat16, tf.float16, tf.float32, tf.float64)
 
 
 @tf.autograph.experimental.do_not_convert
-def gaussian_glimpse(images, window, glimpse_size=(28, 28), implementation="auto"):
+def gaussian_glimpse(
+    images: TensorLike,
+    window: TensorLike,
+    glimpse_size: Size = (28, 28),
+    implementation: Implementation = "auto",
+) -> tf.Tensor:
     """Reads a grid of Gaussians from each image, where its window says.
 
     A glimpse is `F_Y x F_X^T` for each channel alone (Eq. 4 of the paper). Row

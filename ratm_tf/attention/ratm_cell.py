@@ -2,7 +2,9 @@
 
 import copy
 import math
+from collections.abc import Sequence
 from numbers import Real
+from typing import Literal
 
 import keras
 import numpy as np
@@ -13,6 +15,7 @@ from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
 from ratm_tf.attention.glimpse import GaussianGlimpse
 from ratm_tf.attention.irnn_cell import IRNNCell
+from ratm_tf.types import Implementation, Shape, Size, TensorLike
 
 _PARTS = ("recurrent_cell", "features", "window")
 # The unit of a window's motion is so small a part of its place's.
@@ -119,22 +122,22 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
 
     def __init__(
         self,
-        units=None,
-        glimpse_size=(28, 28),
-        recurrent_cell=None,
-        features=None,
-        window_update="absolute",
-        initial_window="learned",
-        initial_sigma=1.0,
-        kernel_regularizer=None,
-        min_sigma=0.25,
-        implementation="auto",
-        dtype=None,
-        sees_window=False,
-        scales=(1.0,),
-        return_features=False,
-        **kwargs,
-    ):
+        units: int | None = None,
+        glimpse_size: int | Size = (28, 28),
+        recurrent_cell: keras.layers.Layer | None = None,
+        features: keras.layers.Layer | None = None,
+        window_update: Literal["absolute", "residual", "relative"] = "absolute",
+        initial_window: Literal["learned", "given", "given_first"] = "learned",
+        initial_sigma: float = 1.0,
+        kernel_regularizer: keras.regularizers.Regularizer | str | None = None,
+        min_sigma: float = 0.25,
+        implementation: Implementation = "auto",
+        dtype: str | keras.dtype_policies.DTypePolicy | None = None,
+        sees_window: bool = False,
+        scales: Sequence[float] = (1.0,),
+        return_features: bool = False,
+        **kwargs: object,
+    ) -> None:
         super().__init__(autocast=False, dtype="float32", **kwargs)
         for name, value, choices in (
             ("window_update", window_update, ("absolute", "residual", "relative")),
@@ -187,32 +190,32 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         self._features_shape = None
 
     @property
-    def units(self):
+    def units(self) -> int:
         """Number of hidden units, which the window is made from."""
         return _output_size(self.recurrent_cell)
 
     @property
-    def glimpse_size(self):
+    def glimpse_size(self) -> Size:
         """`(N, M)`, rows and columns of the glimpse."""
         return self.glimpse.glimpse_size
 
     @property
-    def implementation(self):
+    def implementation(self) -> Implementation:
         """How glimpses are taken, `"auto"`, `"fused"` or `"tf"`; it can be set."""
         return self.glimpse.implementation
 
     @implementation.setter
-    def implementation(self, implementation):
+    def implementation(self, implementation: Implementation) -> None:
         self.glimpse.implementation = implementation
 
     @property
-    def state_size(self):
+    def state_size(self) -> list[int]:
         """Sizes of the states: the recurrent cell's, and the window's, see above."""
         hidden = keras.tree.flatten(self.recurrent_cell.state_size)
         return hidden + [6, 6] + ([4] if self.sees_window else [])
 
     @property
-    def glimpse_shape(self):
+    def glimpse_shape(self) -> tuple[int, int, int]:
         """`(N, M, C)`, once the cell is built."""
         if self._channels is None:
             raise ValueError(
@@ -222,7 +225,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         return (*self.glimpse_size, self._channels)
 
     @property
-    def output_size(self):
+    def output_size(self) -> int:
         """Numbers in the output, `6 + N*M*C` and the features, once it is built."""
         return 6 + sum(map(math.prod, self._returned_shapes()))
 
@@ -230,7 +233,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         """Shapes of what the output has after the window."""
         return [self.glimpse_shape] + [self._features_shape] * self.return_features
 
-    def build(self, frame_shape):
+    def build(self, frame_shape: Shape) -> None:
         if len(frame_shape) != 4 or frame_shape[-1] is None:
             raise ValueError(
                 "Expected a `frame` of shape [B, H, W, C] with a known number of "
@@ -275,7 +278,9 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             )
         return features.shape[1:]
 
-    def call(self, frame, states, training=None):
+    def call(
+        self, frame: TensorLike, states: list[tf.Tensor], training: bool | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         *hidden, activations, bias = states[:-1] if self.sees_window else states
         activations, bias = self._started(activations, bias)
         frame = tf.convert_to_tensor(frame)
@@ -324,7 +329,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         of_each = tf.reshape(glimpses, [-1, *self.glimpse_shape])
         return glimpses[:, 0], windows[:, 0], of_each
 
-    def get_dropout_mask(self, frames):
+    def get_dropout_mask(self, frames: tf.Tensor) -> None:
         """Makes the recurrent cell's dropout masks: one for all steps of a sequence.
 
         Args:
@@ -338,19 +343,19 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             cell.get_dropout_mask(tf.zeros([batch_size, input_size], dtype))
             cell.get_recurrent_dropout_mask(tf.zeros([batch_size, state_size], dtype))
 
-    def get_recurrent_dropout_mask(self, states):
+    def get_recurrent_dropout_mask(self, states: list[tf.Tensor]) -> None:
         """Nothing: `get_dropout_mask` makes them all."""
 
-    def reset_dropout_mask(self):
+    def reset_dropout_mask(self) -> None:
         """Forgets the dropout masks, after a sequence."""
         for cell, _ in _with_dropout(self.recurrent_cell, self._inputs_size):
             cell.reset_dropout_mask()
             cell.reset_recurrent_dropout_mask()
 
-    def reset_recurrent_dropout_mask(self):
+    def reset_recurrent_dropout_mask(self) -> None:
         """Nothing: `reset_dropout_mask` forgets them all."""
 
-    def scaled(self, glimpses, frame_dtype):
+    def scaled(self, glimpses: tf.Tensor, frame_dtype: tf.DType) -> tf.Tensor:
         """Scales glimpses to 0..1, as features and objectives see them.
 
         Args:
@@ -381,7 +386,9 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             [center + move * tf.abs(stride), sigma * factor, stride * factor], axis=-1
         )
 
-    def split_output(self, output):
+    def split_output(
+        self, output: tf.Tensor | keras.KerasTensor
+    ) -> tuple[tf.Tensor, ...]:
         """Takes the cell's output apart, of one step or of a sequence.
 
         Args:
@@ -402,7 +409,11 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             start = end
         return tuple(parts)
 
-    def get_initial_state(self, batch_size=None, activations=None):
+    def get_initial_state(
+        self,
+        batch_size: int | tf.Tensor | None = None,
+        activations: tf.Tensor | None = None,
+    ) -> list[tf.Tensor]:
         """The states before the first frame: `h_0 = 0` and the first window.
 
         Args:
@@ -430,7 +441,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             *([tf.zeros([batch_size, 4])] if self.sees_window else []),
         ]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         serialize = keras.saving.serialize_keras_object
         return super().get_config() | {
             "dtype": serialize(self.policy),
@@ -456,7 +467,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         return [part for part in parts if part is not None and not part.trainable]
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, object]) -> "RATMCell":
         config = copy.deepcopy(config)  # Keras takes apart what it deserialises.
         frozen = config.pop("frozen", [])
         for name in ("recurrent_cell", "features"):

@@ -1,6 +1,7 @@
 """Bouncing balls: section 6.1 of the paper."""
 
 import dataclasses
+from typing import Literal
 
 import tensorflow as tf
 
@@ -10,6 +11,7 @@ from ratm_tf.datasets.bouncing_balls.sequences import render
 from ratm_tf.datasets.oracle import bouncing_balls_oracle, oracle_iou
 from ratm_tf.recipes.experiment import Experiment
 from ratm_tf.recipes.recipe import From, Recipe, from_table, named
+from ratm_tf.types import Implementation
 
 _EPOCH = 100_000 // 16  # The paper's epochs, in steps.
 
@@ -35,7 +37,9 @@ class BouncingBallsRecipe(Recipe):
     steps_per_frame: int = 1
     random_window: bool = False
 
-    def build(self, *, seed=0, implementation="auto"):
+    def build(
+        self, *, seed: int = 0, implementation: Implementation = "auto"
+    ) -> Experiment:
         return Experiment(
             recipe=self,
             seed=seed,
@@ -87,7 +91,7 @@ class BouncingBallsRecipe(Recipe):
         )
         return batches.enumerate(start // self.batch_size).map(prepared)
 
-    def test_data(self, *, seed=0):
+    def test_data(self, *, seed: int = 0) -> tf.data.Dataset:
         return bouncing_balls_sequences(
             "test",
             num_frames=self.test_frames,
@@ -97,7 +101,7 @@ class BouncingBallsRecipe(Recipe):
             random_window=self.random_window,
         )
 
-    def oracle_iou(self, *, seed=0):
+    def oracle_iou(self, *, seed: int = 0) -> dict[str, float]:
         boxes = bouncing_balls_oracle(
             "test",
             num_frames=self.test_frames,
@@ -107,14 +111,14 @@ class BouncingBallsRecipe(Recipe):
         return oracle_iou(*boxes, self.spans)
 
     @property
-    def spans(self):
+    def spans(self) -> list[tuple[int, int] | None]:
         """The length that trackers are trained on, the whole, and the last frame."""
         length = self.test_frames
         trained = min(self.train_frames, length)
         return sorted({(1, trained), (1, length), (length, length)})
 
     @property
-    def choices(self):
+    def choices(self) -> dict[str, object]:
         """The preset and the frames under penalty."""
         return {"preset": self.preset, "penalty": self.penalty}
 
@@ -208,7 +212,11 @@ def _presets(penalty):
     return presets
 
 
-def bouncing_balls(penalty="all", preset="fast", **changes):
+def bouncing_balls(
+    penalty: Literal["all", "last"] = "all",
+    preset: Literal["fast", "best", "paper"] = "fast",
+    **changes: object,
+) -> BouncingBallsRecipe:
     """The recipe of a tracker of a ball.
 
     Args:

@@ -1,8 +1,10 @@
 """Moving MNIST: section 6.2 of the paper."""
 
 import dataclasses
+from typing import Literal
 
 import keras
+import tensorflow as tf
 
 from ratm_tf.datasets import labelled, load_digits, moving_mnist_sequences
 from ratm_tf.datasets.moving_mnist import (
@@ -15,6 +17,7 @@ from ratm_tf.datasets.oracle import moving_mnist_oracle, oracle_iou
 from ratm_tf.pretrained import load_pretrained
 from ratm_tf.recipes.experiment import Experiment
 from ratm_tf.recipes.recipe import From, Recipe, from_table, named
+from ratm_tf.types import Implementation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,9 @@ class MovingMNISTRecipe(Recipe):
     mnist_path: str | None = None
     sample: bool = False
 
-    def build(self, *, seed=0, implementation="auto"):
+    def build(
+        self, *, seed: int = 0, implementation: Implementation = "auto"
+    ) -> Experiment:
         objectives, metrics = {}, {}
         if "class_probabilities" in self.losses:
             classifier = load_pretrained("mnist_cnn")
@@ -71,7 +76,7 @@ class MovingMNISTRecipe(Recipe):
             },
         )
 
-    def test_data(self, *, seed=0):
+    def test_data(self, *, seed: int = 0) -> tf.data.Dataset:
         return self._sequences(
             "test",
             num_frames=self.test_frames,
@@ -80,7 +85,7 @@ class MovingMNISTRecipe(Recipe):
             seed=seed,
         )
 
-    def oracle_iou(self, *, seed=0):
+    def oracle_iou(self, *, seed: int = 0) -> dict[str, float]:
         boxes = moving_mnist_oracle(
             "test",
             num_frames=self.test_frames,
@@ -92,13 +97,13 @@ class MovingMNISTRecipe(Recipe):
         return oracle_iou(*boxes, self.spans)
 
     @property
-    def spans(self):
+    def spans(self) -> list[tuple[int, int] | None]:
         """The length that the paper trains on, and the whole length."""
         trained = min(TRAIN_FRAMES, self.test_frames)
         return sorted({(1, trained), (1, self.test_frames)})
 
     @property
-    def choices(self):
+    def choices(self) -> dict[str, object]:
         """The preset and the number of digits."""
         return {"preset": self.preset, "digits": self.digits}
 
@@ -208,7 +213,11 @@ def _presets(digits):
     }
 
 
-def moving_mnist(digits=1, preset="fast", **changes):
+def moving_mnist(
+    digits: Literal[1, 2] = 1,
+    preset: Literal["fast", "best", "paper"] = "fast",
+    **changes: object,
+) -> MovingMNISTRecipe:
     """The recipe of a tracker of one digit, or of one of two.
 
     Args:

@@ -1,8 +1,10 @@
 """People that walk, jog and run: section 6.3 of the paper."""
 
 import dataclasses
+from typing import Literal
 
 import keras
+import tensorflow as tf
 
 from ratm_tf.datasets import kth_sequences, labelled, people_sequences
 from ratm_tf.datasets.kth import MOVING
@@ -27,6 +29,7 @@ from ratm_tf.recipes.recipe import (
     small_cnn,
     start_from,
 )
+from ratm_tf.types import Implementation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,9 @@ class PeopleRecipe(Recipe):
     first_frames: int
     steps_per_frame: int = 160
 
-    def build(self, *, seed=0, implementation="auto"):
+    def build(
+        self, *, seed: int = 0, implementation: Implementation = "auto"
+    ) -> Experiment:
         tracker = self._people_tracker(implementation)
         examples = list(self._videos("train", seed).as_numpy_iterator())
 
@@ -128,21 +133,21 @@ class PeopleRecipe(Recipe):
             start_from(tracker, self.initial_model)
         return tracker
 
-    def test_data(self, *, seed=0):
+    def test_data(self, *, seed: int = 0) -> tf.data.Dataset:
         return self._videos("test", seed).padded_batch(self.batch_size)
 
     @property
-    def subjects(self):
+    def subjects(self) -> list[int]:
         """The KTH subjects to leave out, one after the other."""
         return subjects_at_hand(self.kth_dir, MOVING, self.skip_bad)
 
     @property
-    def spans(self):
+    def spans(self) -> list[tuple[int, int] | None]:
         """Ten frames, of KTH thirty, and the whole sequences."""
         return [(1, 10), (1, 30), None] if self.dataset == "kth" else [(1, 10), None]
 
     @property
-    def choices(self):
+    def choices(self) -> dict[str, object]:
         """The data set, the subject left out, the preset, and what learns."""
         names = ("dataset", "test_subject", "preset", "finetune")
         return {name: getattr(self, name) for name in names}
@@ -243,7 +248,12 @@ _FAST = FAST_ON_TARGET | {
 }
 
 
-def people(dataset="people", preset="fast", test_subject=None, **changes):
+def people(
+    dataset: Literal["people", "kth"] = "people",
+    preset: Literal["fast", "paper"] = "fast",
+    test_subject: int | None = None,
+    **changes: object,
+) -> PeopleRecipe:
     """The recipe of a tracker of people.
 
     Args:

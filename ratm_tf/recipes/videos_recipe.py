@@ -1,6 +1,10 @@
 """Targets in videos of one's own."""
 
 import dataclasses
+from typing import Literal
+
+import numpy as np
+import tensorflow as tf
 
 from ratm_tf import datasets
 from ratm_tf.datasets import labelled
@@ -16,6 +20,7 @@ from ratm_tf.recipes.recipe import (
     small_cnn,
     start_from,
 )
+from ratm_tf.types import Implementation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,7 +51,9 @@ class VideosRecipe(Recipe):
     features: str = "small_cnn"
     channels: int = 1
 
-    def build(self, *, seed=0, implementation="auto"):
+    def build(
+        self, *, seed: int = 0, implementation: Implementation = "auto"
+    ) -> Experiment:
         networks = {
             "small_cnn": lambda: small_cnn(self.glimpse_size, self.channels),
             "pixels": lambda: None,
@@ -78,10 +85,10 @@ class VideosRecipe(Recipe):
             | {split: split_of(split, names, seed) for split in SPLITS},
         )
 
-    def test_data(self, *, seed=0):
+    def test_data(self, *, seed: int = 0) -> tf.data.Dataset:
         return self._videos("test", seed, num_sequences=self.test_sequences)
 
-    def shown(self, *, seed=0):
+    def shown(self, *, seed: int = 0) -> list[dict[str, np.ndarray]]:
         """The sequences to look at before anything is trained.
 
         Args:
@@ -100,12 +107,12 @@ class VideosRecipe(Recipe):
         ]
 
     @property
-    def spans(self):
+    def spans(self) -> list[tuple[int, int] | None]:
         """As many frames as in training, and the whole sequences."""
         return [(1, self.train_frames), None]
 
     @property
-    def choices(self):
+    def choices(self) -> dict[str, object]:
         """The videos, the preset, and what training starts from."""
         names = ("data_dir", "preset", "initial_model")
         return {name: getattr(self, name) for name in names}
@@ -134,7 +141,9 @@ _FAST = FAST_ON_TARGET | {
 }
 
 
-def videos(data_dir, preset="fast", **changes):
+def videos(
+    data_dir: str, preset: Literal["fast"] = "fast", **changes: object
+) -> VideosRecipe:
     """The recipe of a tracker of what is in one's own videos.
 
     Args:

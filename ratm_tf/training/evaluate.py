@@ -1,14 +1,27 @@
 """Measures a tracker on a data set."""
 
+from collections.abc import Callable, Sequence
+from typing import Literal
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ratm_tf.boxes import KINDS
 from ratm_tf.datasets.examples import tracker_inputs
 from ratm_tf.objectives import MeanIoU
+from ratm_tf.tracker import Tracker
+from ratm_tf.types import Example
 
 
-def evaluate(tracker, dataset, spans, average="frames", verbose=1, on_batch=None):
+def evaluate(
+    tracker: Tracker,
+    dataset: tf.data.Dataset,
+    spans: Sequence[tuple[int, int] | None],
+    average: Literal["frames", "sequences"] = "frames",
+    verbose: int = 1,
+    on_batch: Callable[[Example, dict[str, np.ndarray]], None] | None = None,
+) -> dict[str, float]:
     """Mean IoU of corner and extent boxes over spans of frames.
 
     There is a `MeanIoU` for each span and kind of box. The tracker need not be

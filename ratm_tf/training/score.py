@@ -15,7 +15,7 @@ _BLANK = 0.1  # Part of the frames that show nothing.
 _CALIBRATION = 5  # Every so many batches is kept to calibrate.
 
 
-def score_network(glimpse_shape, units=64):
+def score_network(glimpse_shape: tuple[int, int, int], units: int = 64) -> keras.Model:
     """A small network that judges glimpses, for `fit_score`.
 
     Args:
@@ -40,7 +40,15 @@ def score_network(glimpse_shape, units=64):
     )
 
 
-def fit_score(tracker, data, network=None, *, epochs=10, seed=0, verbose=1):
+def fit_score(
+    tracker: Tracker,
+    data: tf.data.Dataset,
+    network: keras.Model | None = None,
+    *,
+    epochs: int = 10,
+    seed: int = 0,
+    verbose: int = 1,
+) -> Tracker:
     """Gives a trained tracker a score: how likely its window is on the target.
 
     A network learns from the glimpses at the tracker's windows, and at others near
