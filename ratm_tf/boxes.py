@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from ratm_tf.types import Kind, Size, TensorLike
 
-KINDS = ("corner", "extent")
+KINDS: tuple[Kind, ...] = ("corner", "extent")
 
 
 def _as_xy(size):
