@@ -2,18 +2,25 @@
 
 import pathlib
 import tempfile
+from typing import Literal
 
 import tensorflow as tf
 
 from ratm_tf.attention import filterbank
 from ratm_tf.attention.implementation import implementation_scope
 from ratm_tf.export.signatures import tracking_functions
+from ratm_tf.tracker import Tracker
+from ratm_tf.types import Path
 
 _OPSET = 17
 _SMALL = 1024  # Constants of so few numbers stay as they are.
 
 
-def export_litert(tracker, path, precision="float32"):
+def export_litert(
+    tracker: Tracker,
+    path: Path,
+    precision: Literal["float32", "float16", "int8"] = "float32",
+) -> pathlib.Path:
     """Writes a tracker as one LiteRT (TensorFlow Lite) file.
 
     It has the signatures `start`, `step` and `track` of `ratm_tf.export`, for a batch
@@ -60,7 +67,11 @@ def export_litert(tracker, path, precision="float32"):
     return path
 
 
-def export_onnx(tracker, directory, precision="float32"):
+def export_onnx(
+    tracker: Tracker,
+    directory: Path,
+    precision: Literal["float32", "float16"] = "float32",
+) -> pathlib.Path:
     """Writes a tracker as ONNX files: `start.onnx`, `step.onnx` and `track.onnx`.
 
     Their inputs and outputs are those of the signatures in `ratm_tf.export`, with
