@@ -29,7 +29,6 @@ using Range = RangeOf<int>;
 constexpr int kThreads = 256;
 constexpr int kWarp = 32;
 constexpr int kWarps = kThreads / kWarp;
-constexpr double kLog2E = 1.4426950408889634;
 // The threads that sum up one filter.
 constexpr int kLanes = 4;
 
