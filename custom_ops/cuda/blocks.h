@@ -2,12 +2,12 @@
 // unit of work. It is plain C++, so that it also runs, and is tested, where
 // there is no GPU.
 //
-// A Work says how many units there are, and how many blocks a multiprocessor is
-// to have room for (kBlocks). Called with one of the units, it does it in
-// phases: block.Phase(f) calls f(thread) for all threads of the block and waits
-// for them. What outlives a phase lies in the shared memory of the block, or in
-// a PerThread. Sums are taken in an order that depends on the shape and the
-// window alone.
+// A Work says how many units there are, how many threads a block has (kThreads)
+// and how many blocks a multiprocessor is to have room for (kBlocks). Called
+// with one of the units, it does it in phases: block.Phase(f) calls f(thread)
+// for all threads of the block and waits for them. What outlives a phase lies
+// in the shared memory of the block, or in a PerThread. Sums are taken in an
+// order that depends on the shape and the window alone.
 
 #ifndef RATM_TF_CUSTOM_OPS_CUDA_BLOCKS_H_
 #define RATM_TF_CUSTOM_OPS_CUDA_BLOCKS_H_
@@ -29,7 +29,8 @@ namespace blocks {
 template <typename T>
 struct Glimpse {
   using A = ComputeType<T>;
-  static constexpr int kBlocks = sizeof(A) == sizeof(float) ? 4 : 2;
+  static constexpr int kThreads = Lines<A, 1>::kThreads;
+  static constexpr int kBlocks = sizeof(A) == sizeof(float) ? 6 : 4;
 
   struct Shared {
     Lines<A, 1> lines;
@@ -121,7 +122,8 @@ RATM_DEVICE void WriteWindowGrad(const A* window, int j, double total,
 template <typename T>
 struct GradWindow {
   using A = ComputeType<T>;
-  static constexpr int kBlocks = sizeof(A) == sizeof(float) ? 2 : 1;
+  static constexpr int kThreads = Lines<A, 3>::kThreads;
+  static constexpr int kBlocks = sizeof(A) == sizeof(float) ? 4 : 2;
   static constexpr int kParts = kThreads / 8;
 
   union Shared {
@@ -233,6 +235,7 @@ struct GradWindow {
 // A unit is a number of the gradient for each thread: the total of the tiles.
 template <typename A>
 struct TotalOfTiles {
+  static constexpr int kThreads = 128;
   static constexpr int kBlocks = 1;
 
   struct Shared {};

@@ -54,9 +54,12 @@ RATM_DEVICE inline void Prefetch(const void* address) {
 // A pixel that is NaN or infinite reaches all rows of the groups that see it.
 template <typename A, int kFilters>
 struct Lines {
+  static constexpr int kThreads = 128;
+  static constexpr int kWarps = kThreads / kWarp;
+
   // Of a float there is room for so many, of a double for half as many.
   static constexpr int kFloats = sizeof(A) / sizeof(float);
-  static constexpr int kNumbers = (kFilters == 1 ? 1024 : 704) / kFloats;
+  static constexpr int kNumbers = (kFilters == 1 ? 1024 : 672) / kFloats;
   static constexpr int kRowWeights = 256 / kFloats;
   static constexpr int kColumnWeights = 768 / kFloats;
 
@@ -112,7 +115,7 @@ struct Lines {
     block.Phase([&](int thread) {
       // Some warps find the filters, others ask for the pixels.
       if (thread < kFinders) {
-        tile.Locate(thread, y_axis, x_axis, sigmas, filters);
+        tile.Locate(thread, kFinders, y_axis, x_axis, sigmas, filters);
         scales[thread] = 1;
       } else if (thread < kFinders + kFetchers) {
         if (thread == kFinders) {

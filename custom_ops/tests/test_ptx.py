@@ -101,10 +101,10 @@ def test_random_windows_on_each_architecture(tmp_path, architecture):
 @pytest.mark.parametrize(
     "case,op,most",
     [
-        ("B", "glimpse", 10_500),
-        ("B", "grad_window", 20_000),
+        ("B", "glimpse", 9_500),
+        ("B", "grad_window", 18_700),
         ("B", "grad_images", 28_000),
-        ("D", "grad_window", 1_050_000),
+        ("D", "grad_window", 1_020_000),
     ],
 )
 def test_instructions_of_a_window(ops, case, op, most):
