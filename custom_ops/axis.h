@@ -32,6 +32,8 @@ RATM_HOST_DEVICE constexpr T Max(T a, T b) {
   return a < b ? b : a;
 }
 
+constexpr double kLog2E = 1.4426950408889634;
+
 RATM_HOST_DEVICE inline double Clip(double x, double low, double high) {
   return Min(Max(x, low), high);
 }
@@ -152,6 +154,20 @@ RATM_HOST_DEVICE inline Taps FindTaps(double mu, double reach, double last) {
   const double inner = reach * (reach / outer);
   return {nearest, offset, floor(Min(offset < 0 ? inner : outer, nearest)),
           floor(Min(offset < 0 ? outer : inner, last - nearest))};
+}
+
+// The same where mu lies in the image, without square roots: `radius` is
+// sqrt(reach^2 + 1/4), which takes in the tap after the last one at most.
+RATM_HOST_DEVICE inline Taps FindTapsInside(double mu, double reach,
+                                            double radius, double last) {
+  const double nearest = nearbyint(mu);
+  const double offset = nearest - mu;
+  const double below = floor(Min(radius + offset, nearest));
+  const double above = floor(Min(radius - offset, last - nearest));
+  const double most = reach * reach;
+  return {nearest, offset,
+          below * (below - 2 * offset) > most ? below - 1 : below,
+          above * (above + 2 * offset) > most ? above - 1 : above};
 }
 
 // The pixels that Gaussians [first, end) of an axis see, and maybe one more at

@@ -68,7 +68,7 @@ def build(target=LIBRARY, log=print):
     compiler = shlex.split(os.environ.get("CXX") or "g++")
     if shutil.which(compiler[0]) is None:
         raise RuntimeError(f"there is no C++ compiler {compiler[0]}; CXX names another")
-    described = _first_line([*compiler, "--version"])
+    described = _run([*compiler, "--version"], log).splitlines()[0]
     op = runpy.run_path(str(SOURCES / "custom_ops" / "sources.bzl"))
     host_flags = ["-fPIC", *op["HOST_FLAGS"]]
     host_flags += shlex.split(os.environ.get("CXXFLAGS", ""))
@@ -228,10 +228,6 @@ def _compile(commands, system, tools, log):
         if path.stat().st_mtime < time.time() - _DAYS_KEPT * 86400:
             path.unlink(missing_ok=True)
     return objects
-
-
-def _first_line(command):
-    return _run(command, print).splitlines()[0]
 
 
 def _run(command, log):

@@ -46,7 +46,7 @@ class FilterBank {
              int64_t gap, Scratch* scratch) {
     size_ = size;
     sigma_ = axis.sigma();
-    scale_ = static_cast<A>(-0.5 / (sigma_ * sigma_));
+    scale_ = static_cast<A>(-0.5 * kLog2E / (sigma_ * sigma_));
     group_count_ = CeilDiv(size, kCount);
     begins_ = New<int64_t>(scratch, group_count_ * kCount);
     ends_ = New<int64_t>(scratch, group_count_ * kCount);
@@ -62,13 +62,15 @@ class FilterBank {
     run_count_ = 1;
     if (packs) Pack(gap);
     for (int f = 0; f < (derivatives ? kKinds : 1); ++f) {
-      filters_[f] = New<A>(scratch, group_count_ * group_size_);
+      filters_[f] =
+          New<A>(scratch, group_count_ * group_size_) + before_ * kCount;
     }
+    const V ratio = Power(V{} + 2 * scale_);
     for (int64_t g = 0; g < group_count_; ++g) {
       if (derivatives) {
-        Write<true>(g);
+        Write<true>(g, ratio);
       } else {
-        Write<false>(g);
+        Write<false>(g, ratio);
       }
     }
   }
@@ -87,7 +89,9 @@ class FilterBank {
   bool ascends() const { return begins_[0] <= begins_[size_ - 1]; }
 
   // A filter of row i, from its first tap on, kTapStride apart.
-  const A* row(Kind f, int64_t i) const { return filters_[f] + offsets_[i]; }
+  const A* row(Kind f, int64_t i) const {
+    return filters_[f] + i / kCount * group_size_ + offsets_[i];
+  }
 
  private:
   typedef Vector<A> V;
@@ -102,15 +106,32 @@ class FilterBank {
     A high[kCount];
     A low[kCount];
 
-    V q(V t) const { return t * ((t + Load(high)) + Load(low)); }
+    // q(t) over t; and at t1 + t2, what q(t1) less q(t2) is over t1 - t2.
+    V Around(V t) const { return (t + Load(high)) + Load(low); }
+    V Around(A t) const { return Around(V{} + t); }
+    V q(V t) const { return t * Around(t); }
   };
 
   // Finds the taps of each row, and puts it in terms of the nearest pixel.
   void Locate(const Axis& axis, int64_t first, double reach) {
+    const double last = axis.length - 1;
+    const double a = axis.mu(axis.step(first));
+    const double b = axis.mu(axis.step(first + size_ - 1));
+    if (0 <= Min(a, b) && Max(a, b) <= last) {
+      const double radius = sqrt(reach * reach + 0.25);
+      Locate(axis, first, [=](double mu) {
+        return FindTapsInside(mu, reach, radius, last);
+      });
+    } else {
+      Locate(axis, first, [=](double mu) { return FindTaps(mu, reach, last); });
+    }
+  }
+
+  template <typename F>
+  void Locate(const Axis& axis, int64_t first, F find_taps) {
     constexpr int32_t kRows = 64;
     static_assert(kRows % kCount == 0);
     const Axis copy = axis;
-    const double last = axis.length - 1;
     Bounds support, taps;
     double nearest[kRows], offset[kRows], below[kRows], above[kRows];
     for (int64_t begin = 0; begin < size_; begin += kRows) {
@@ -122,8 +143,7 @@ class FilterBank {
       // the results cannot overlap, and a number that converts to double by
       // vectors.
       for (int32_t i = 0; i < size; ++i) {
-        const Taps taps =
-            FindTaps(copy.mu(Min(first_step + i, last_step)), reach, last);
+        const Taps taps = find_taps(copy.mu(Min(first_step + i, last_step)));
         nearest[i] = taps.nearest;
         offset[i] = taps.offset;
         below[i] = taps.below;
@@ -138,12 +158,6 @@ class FilterBank {
     before_ = RoundUp(-taps.range().begin, kBlock);
     from_ = RoundUp(taps.range().end, kBlock);
     group_size_ = (before_ + from_) * kCount;
-    for (int64_t g = 0; g < group_count_; ++g) {
-      int64_t* const offsets = offsets_ + g * kCount;
-      for (int l = 0; l < kCount; ++l) {
-        offsets[l] = g * group_size_ + (offsets[l] + before_) * kCount + l;
-      }
-    }
   }
 
   // The least and the greatest of some whole numbers.
@@ -186,7 +200,8 @@ class FilterBank {
       taps->Add(begin, end);
       const D pixel = Load(nearest + l);
       support->Add(pixel + begin, pixel + end);
-      StoreWhole(begin, offsets_ + i + l);
+      StoreWhole(begin * kCount + (LaneNumbers<double>::All() + l),
+                 offsets_ + i + l);
       StoreWhole(pixel + begin, begins_ + i + l);
       StoreWhole(pixel + end, ends_ + i + l);
     }
@@ -260,45 +275,51 @@ class FilterBank {
     }
   };
 
+  // 2^x, and nothing to speak of below the least number that Exp2 takes.
+  static V Power(V x) { return Exp2<A>(x > A{-120} ? x : V{} - A{120}); }
+
   // Writes the weights of the taps from 0 on, or of those before, not
-  // normalised: tap 0 weighs one.
+  // normalised: tap 0 weighs one. The first of a block is a power, and so is
+  // its ratio to the next; the ratio of two such ratios is a constant.
   template <int kSign, bool kDerivatives>
-  void Weigh(int64_t g, Sums<kDerivatives>* sums) const {
+  void Weigh(int64_t g, V ratio, Sums<kDerivatives>* sums) const {
     const Group& group = groups_[g];
     constexpr int64_t kFirst = kSign > 0 ? 0 : 1;
     const int64_t end = kSign > 0 ? from_ : before_ + 1;
-    A* const taps = filters_[kWeight] + g * group_size_ + before_ * kCount;
+    A* const taps = filters_[kWeight] + g * group_size_;
     for (int64_t n = kFirst; n < end; n += kBlock) {
-      const V t = V{} + static_cast<A>(kSign * n);
+      const A t = static_cast<A>(kSign * n);
       const V past =
           kSign > 0 ? Load(group.past) - t : (A{1} - Load(group.first)) + t;
+      V weight = Power(group.Around(t) * (t * scale_));
+      V step = Power(group.Around(2 * t + kSign) * (kSign * scale_));
       V weights[kBlock];
 #pragma GCC unroll 4
       for (int j = 0; j < kBlock; ++j) {
-        V exponent = group.q(t + static_cast<A>(kSign * j)) * scale_;
-        exponent = exponent > A{-60} ? exponent : V{} - A{60};
-        weights[j] = past > static_cast<A>(j) ? Exp(exponent) : V{};
+        weights[j] = past > static_cast<A>(j) ? weight : V{};
         Store(taps + kSign * (n + j) * kCount, weights[j]);
+        weight *= step;
+        step *= ratio;
       }
-      sums->AddBlock(group, t, kSign, weights);
+      sums->AddBlock(group, V{} + t, kSign, weights);
     }
   }
 
   // Writes the filters of a group of rows. Derivatives are centred moments.
   template <bool kDerivatives>
-  void Write(int64_t g) const {
+  void Write(int64_t g, V ratio) const {
     const Group& group = groups_[g];
     Sums<kDerivatives> sums;
-    Weigh<1>(g, &sums);
-    Weigh<-1>(g, &sums);
+    Weigh<1>(g, ratio, &sums);
+    Weigh<-1>(g, ratio, &sums);
     const V normaliser = A{1} / sums.all.Get();
     const V mean_t = sums.t.Over(sums.wide);
     const V mean_q = sums.q.Over(sums.wide);
     const A by_mu = static_cast<A>(1 / (sigma_ * sigma_));
     const A by_sigma = static_cast<A>(1 / (sigma_ * sigma_ * sigma_));
     V t = V{} - static_cast<A>(before_);
-    for (int64_t k = g * group_size_; k < (g + 1) * group_size_;
-         k += kBlock * kCount) {
+    const int64_t first = g * group_size_ - before_ * kCount;
+    for (int64_t k = first; k < first + group_size_; k += kBlock * kCount) {
 #pragma GCC unroll 4
       for (int j = 0; j < kBlock; ++j, t += A{1}) {
         const int64_t at = k + j * kCount;
@@ -354,13 +375,14 @@ class FilterBank {
   int64_t from_ = 0;
   int64_t group_size_ = 0;
   Range support_ = {0, 0};
-  // Of each row: its taps, and where its first one stands in each filter.
+  // Of each row: its taps, and where its first one stands from tap 0 of the
+  // first row of its group.
   int64_t* begins_ = nullptr;
   int64_t* ends_ = nullptr;
   int64_t* offsets_ = nullptr;
   Group* groups_ = nullptr;
   Run* runs_ = nullptr;
-  A* filters_[kKinds] = {};
+  A* filters_[kKinds] = {};  // From tap 0 of the first row on.
 };
 
 }  // namespace

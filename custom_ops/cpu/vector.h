@@ -361,40 +361,48 @@ inline Vector<A> SumLanes(Vector<A> v) {
   return v;
 }
 
-// exp(x) for x in [-80, 0], to within two units in the last place.
+// 2^f = 1 + f P(f) for f in [-1/2, 1/2]: the coefficients of P, fitted at
+// Chebyshev's points. Adding kMagic rounds to the nearest integer, and leaves
+// it in the lowest bits.
+template <typename A>
+struct PowerOfTwo;
 
-inline Vector<float> Exp(Vector<float> x) {
-  const float magic = 0x1.8p23f;  // Adding it rounds to the nearest integer.
-  const Vector<float> shifted = x * 1.44269504f + magic;
-  const Vector<float> n = shifted - magic;
-  const Vector<float> r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  Vector<float> p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  const auto exponent =
-      BitCast<Lanes<float>::Bits>(shifted) - BitCast<int32_t>(magic);
-  return p * BitCast<Vector<float>>((exponent + 127) << 23);
-}
+template <>
+struct PowerOfTwo<float> {
+  typedef uint32_t Bits __attribute__((vector_size(kVectorBytes)));
+  static constexpr float kMagic = 0x1.8p23f;
+  static constexpr int kMantissa = 23;
+  static constexpr float kCoefficients[] = {0.693147188f,    0.2402265076f,
+                                            0.05550357114f,  0.009618082557f,
+                                            0.001339086336f, 0.0001545316295f};
+};
 
-inline Vector<double> Exp(Vector<double> x) {
-  const double magic = 0x1.8p52;
-  const Vector<double> shifted = x * 1.4426950408889634 + magic;
-  const Vector<double> n = shifted - magic;
-  const Vector<double> r =
-      (x - n * 6.93145751953125e-1) - n * 1.42860682030941723212e-6;
-  const Vector<double> rr = r * r;
-  Vector<double> p = rr * 1.26177193074810590878e-4 + 3.02994407707441961300e-2;
-  p = (p * rr + 9.99999999999999999910e-1) * r;
-  Vector<double> q = rr * 3.00198505138664455042e-6 + 2.52448340349684104192e-3;
-  q = q * rr + 2.27265548208155028766e-1;
-  q = q * rr + 2.00000000000000000005e0;
-  const Vector<double> y = 1.0 + 2.0 * (p / (q - p));
-  const auto exponent =
-      BitCast<Lanes<double>::Bits>(shifted) - BitCast<int64_t>(magic);
-  return y * BitCast<Vector<double>>((exponent + 1023) << 52);
+template <>
+struct PowerOfTwo<double> {
+  typedef uint64_t Bits __attribute__((vector_size(kVectorBytes)));
+  static constexpr double kMagic = 0x1.8p52;
+  static constexpr int kMantissa = 52;
+  static constexpr double kCoefficients[] = {
+      0.69314718055994529,    0.24022650695910097,    0.055504108664821597,
+      0.0096181291076068882,  0.0013333558146416936,  0.0001540353044173605,
+      1.5252733829836119e-05, 1.3215442587921689e-06, 1.0178062445845774e-07,
+      7.0725859492692234e-09, 4.4549605981865186e-10};
+};
+
+// 2^x for x in [-120, 0], to within two units in the last place.
+template <typename A>
+inline Vector<A> Exp2(Vector<A> x) {
+  typedef PowerOfTwo<A> P;
+  constexpr int kTerms = sizeof(P::kCoefficients) / sizeof(A);
+  const Vector<A> shifted = x + P::kMagic;
+  const Vector<A> f = x - (shifted - P::kMagic);
+  Vector<A> p = Vector<A>{} + P::kCoefficients[kTerms - 1];
+#pragma GCC unroll 16
+  for (int i = kTerms - 2; i >= 0; --i) p = p * f + P::kCoefficients[i];
+  p = p * f + A{1};
+  typedef typename P::Bits Bits;  // Which may overflow.
+  return BitCast<Vector<A>>(BitCast<Bits>(p) +
+                            (BitCast<Bits>(shifted) << P::kMantissa));
 }
 
 // Swaps pieces of `step` lanes across the diagonal of a square of vectors.

@@ -2,12 +2,12 @@
 // unit of work. It is plain C++, so that it also runs, and is tested, where
 // there is no GPU.
 //
-// A Work says how many units there are, and how many blocks a multiprocessor is
-// to have room for (kBlocks). Called with one of the units, it does it in
-// phases: block.Phase(f) calls f(thread) for all threads of the block and waits
-// for them. What outlives a phase lies in the shared memory of the block, or in
-// a PerThread. Sums are taken in an order that depends on the shape and the
-// window alone.
+// A Work says how many units there are, how many threads a block has (kThreads)
+// and how many blocks a multiprocessor is to have room for (kBlocks). Called
+// with one of the units, it does it in phases: block.Phase(f) calls f(thread)
+// for all threads of the block and waits for them. What outlives a phase lies
+// in the shared memory of the block, or in a PerThread. Sums are taken in an
+// order that depends on the shape and the window alone.
 
 #ifndef RATM_TF_CUSTOM_OPS_CUDA_BLOCKS_H_
 #define RATM_TF_CUSTOM_OPS_CUDA_BLOCKS_H_
@@ -29,7 +29,8 @@ namespace blocks {
 template <typename T>
 struct Glimpse {
   using A = ComputeType<T>;
-  static constexpr int kBlocks = sizeof(A) == sizeof(float) ? 4 : 2;
+  static constexpr int kThreads = Lines<A, 1>::kThreads;
+  static constexpr int kBlocks = sizeof(A) == sizeof(float) ? 6 : 4;
 
   struct Shared {
     Lines<A, 1> lines;
@@ -67,37 +68,48 @@ struct Glimpse {
     using Lines = Lines<A, 1>;
     const Lines& lines = shared.lines;
     const auto add = [&](int thread, const typename Lines::Part& part) {
-      lines.ForNumbers(thread, tile, part, [&](int g, int number) {
+      // Two groups at once, so that a weight is read for both.
+      const int pairs = CeilDiv(part.size(), 2);
+      lines.ForNumbers(thread, tile, pairs, [&](int pair, int number) {
+        const int groups = Min(part.size() - 2 * pair, 2);
         const int m = tile.column_of(number);
         const Range taps = lines.filters[tile.rows + m].taps & part.pixels;
         const int size = taps.size();
         const int first = size > 0 ? taps.begin - part.pixels.begin : 0;
         const A* weight = &lines.column_weights[0][m];
-        const Group<A>* line =
-            &lines.numbers[0][g * part.length + first * tile.channels +
+        const Group<A>* line[2];
+        line[0] =
+            &lines.numbers[0][2 * pair * part.length + first * tile.channels +
                               tile.channel_of(number)];
-        Group<A> sum = {};
+        line[1] = line[0] + (groups > 1 ? part.length : 0);
+        Group<A> sums[2] = {};
         RATM_UNROLL(4)
         for (int t = 0; t < size; ++t) {
-          const Group<A> numbers = *line;
-          sum.Add(*weight, numbers);
+          RATM_UNROLL(2)
+          for (int j = 0; j < 2; ++j) {
+            sums[j].Add(*weight, *line[j]);
+            line[j] += tile.channels;
+          }
           weight += 1 << tiling.columns_log;
-          line += tile.channels;
         }
-        if (!part.first) sum.Add(1, shared.sums[g][number]);
-        if (!part.last) {
-          shared.sums[g][number] = sum;
-          return;
-        }
-        const Range rows = part.rows(tile, g);
-        GlimpseType<T>* out = glimpse + tile.Index(shape, rows.begin, number);
         const A scale = lines.scales[tile.rows + m];
-        RATM_UNROLL(kGroupRows)
-        for (int r = 0; r < kGroupRows; ++r, out += shape.glimpse_row) {
-          if (r >= rows.size()) continue;
-          *out = static_cast<GlimpseType<T>>(sum.rows[r] * scale *
-                                             lines.scales[rows.begin + r]);
-        }
+        const auto finish = [&](int g, Group<A> sum) {
+          if (!part.first) sum.Add(1, shared.sums[g][number]);
+          if (!part.last) {
+            shared.sums[g][number] = sum;
+            return;
+          }
+          const Range rows = part.rows(tile, g);
+          GlimpseType<T>* out = glimpse + tile.Index(shape, rows.begin, number);
+          RATM_UNROLL(kGroupRows)
+          for (int r = 0; r < kGroupRows; ++r, out += shape.glimpse_row) {
+            if (r >= rows.size()) continue;
+            *out = static_cast<GlimpseType<T>>(sum.rows[r] * scale *
+                                               lines.scales[rows.begin + r]);
+          }
+        };
+        finish(2 * pair, sums[0]);
+        if (groups > 1) finish(2 * pair + 1, sums[1]);
       });
     };
     shared.lines.Read(block, shape, tiling, tile,
@@ -121,7 +133,8 @@ RATM_DEVICE void WriteWindowGrad(const A* window, int j, double total,
 template <typename T>
 struct GradWindow {
   using A = ComputeType<T>;
-  static constexpr int kBlocks = sizeof(A) == sizeof(float) ? 2 : 1;
+  static constexpr int kThreads = Lines<A, 3>::kThreads;
+  static constexpr int kBlocks = sizeof(A) == sizeof(float) ? 4 : 2;
   static constexpr int kParts = kThreads / 8;
 
   union Shared {
@@ -161,41 +174,47 @@ struct GradWindow {
     const Lines& lines = shared.lines;
     const auto add = [&](int thread, const typename Lines::Part& part) {
       Sums& sums = thread_sums[thread];
-      lines.ForNumbers(thread, tile, part, [&](int g, int number) {
+      lines.ForNumbers(thread, tile, part.size(), [&](int g, int number) {
         const int m = tile.column_of(number);
         const Range taps = lines.filters[tile.rows + m].taps & part.pixels;
         const int size = taps.size();
+        const Range rows = part.rows(tile, g);
+        const GlimpseType<T>* from =
+            glimpse_grad + tile.Index(shape, rows.begin, number);
+        Group<A> grad_here = {};
+        RATM_UNROLL(kGroupRows)
+        for (int r = 0; r < kGroupRows; ++r, from += shape.glimpse_row) {
+          if (r < rows.size()) grad_here.rows[r] = static_cast<A>(*from);
+        }
         int weight = m;
         int at = g * part.length +
                  (taps.begin - part.pixels.begin) * tile.channels +
                  tile.channel_of(number);
-        Group<A> mu_x = {}, mu_y = {}, sigma_x = {}, sigma_y = {};
+        A mu_x = 0, sigma_x = 0;
+        Group<A> mu_y = {}, sigma_y = {};
         for (int t = 0; t < size; ++t) {
-          const Group<A> line = lines.numbers[0][at];
+          // By the columns, rows are summed up before the taps are.
+          const A line = grad_here.Dot(lines.numbers[0][at]);
           const Group<A> by_mu = lines.numbers[1][at];
           const Group<A> by_sigma = lines.numbers[2][at];
-          mu_x.Add(lines.column_weights[1][weight], line);
-          sigma_x.Add(lines.column_weights[2][weight], line);
+          mu_x += lines.column_weights[1][weight] * line;
+          sigma_x += lines.column_weights[2][weight] * line;
           mu_y.Add(lines.column_weights[0][weight], by_mu);
           sigma_y.Add(lines.column_weights[0][weight], by_sigma);
           weight += 1 << tiling.columns_log;
           at += tile.channels;
         }
-        const Range rows = part.rows(tile, g);
-        const GlimpseType<T>* from =
-            glimpse_grad + tile.Index(shape, rows.begin, number);
         const double x = tile.column + m - 0.5 * (shape.columns - 1);
+        sums.of[kCenterX] += mu_x;
+        sums.of[kSigmaX] += sigma_x;
+        sums.of[kStrideX] += mu_x * x;
+        sums.of[kSigmaY] += grad_here.Dot(sigma_y);
         RATM_UNROLL(kGroupRows)
-        for (int r = 0; r < kGroupRows; ++r, from += shape.glimpse_row) {
-          if (r >= rows.size()) continue;
+        for (int r = 0; r < kGroupRows; ++r) {
           const double y = tile.row + rows.begin + r - 0.5 * (shape.rows - 1);
-          const double grad_here = static_cast<A>(*from);
-          sums.of[kCenterX] += grad_here * mu_x.rows[r];
-          sums.of[kCenterY] += grad_here * mu_y.rows[r];
-          sums.of[kSigmaX] += grad_here * sigma_x.rows[r];
-          sums.of[kSigmaY] += grad_here * sigma_y.rows[r];
-          sums.of[kStrideX] += grad_here * mu_x.rows[r] * x;
-          sums.of[kStrideY] += grad_here * mu_y.rows[r] * y;
+          const double by_mu = grad_here.rows[r] * mu_y.rows[r];
+          sums.of[kCenterY] += by_mu;
+          sums.of[kStrideY] += by_mu * y;
         }
       });
     };
@@ -233,6 +252,7 @@ struct GradWindow {
 // A unit is a number of the gradient for each thread: the total of the tiles.
 template <typename A>
 struct TotalOfTiles {
+  static constexpr int kThreads = 128;
   static constexpr int kBlocks = 1;
 
   struct Shared {};

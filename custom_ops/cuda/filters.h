@@ -26,10 +26,7 @@ namespace blocks {
 // Pixels and Gaussians. No axis has more than kMaxSide of them.
 using Range = RangeOf<int>;
 
-constexpr int kThreads = 256;
 constexpr int kWarp = 32;
-constexpr int kWarps = kThreads / kWarp;
-constexpr double kLog2E = 1.4426950408889634;
 // The threads that sum up one filter.
 constexpr int kLanes = 4;
 
@@ -90,6 +87,7 @@ using Moments = double[kLanes][kMoments];
 template <int kMoments, typename Block, typename A>
 RATM_DEVICE void Normalise(const Block& block, int size, Filter<A>* filters,
                            Moments<kMoments>* moments) {
+  constexpr int kThreads = Block::kThreads;
   block.Phase([&](int thread) {
     for (int item = thread; item < size * kLanes; item += kThreads) {
       const Filter<A>& filter = filters[item / kLanes];

@@ -62,6 +62,8 @@ struct Seers {
 template <typename T>
 struct GradImages {
   using A = ComputeType<T>;
+  static constexpr int kThreads = 256;
+  static constexpr int kWarps = kThreads / kWarp;
   static constexpr int kBlocks = sizeof(A) == sizeof(float) ? 2 : 1;
 
   // A tile is of so many rows, two groups of them for each warp, and of so many
@@ -292,7 +294,8 @@ struct GradImages {
     const Axis y_axis = YAxis(shape, window);
     const Axis x_axis = XAxis(shape, window);
     block.Phase([&](int thread) {
-      tile.Locate(thread, y_axis, x_axis, Precision<A>::kReach, shared.filters);
+      tile.Locate(thread, kThreads, y_axis, x_axis, Precision<A>::kReach,
+                  shared.filters);
       // By warps that locate no filters.
       const double reach = Precision<A>::kReach;
       if (thread == kThreads - 1) {

@@ -16,11 +16,14 @@ constexpr int64_t kMaxGrid = 0x7fffffff;
 // Shared memory that a block has without asking for it.
 constexpr int kMaxBytes = 48 << 10;
 
+template <int threads>
 struct CudaBlock {
+  static constexpr int kThreads = threads;
+
   template <typename F>
   __device__ void Phase(F f) const {
     // Which shows that it is not negative.
-    f(static_cast<int>(threadIdx.x % blocks::kThreads));
+    f(static_cast<int>(threadIdx.x % kThreads));
     __syncthreads();
   }
 
@@ -33,7 +36,7 @@ struct CudaBlock {
 };
 
 template <typename Work>
-__global__ void __launch_bounds__(blocks::kThreads, Work::kBlocks)
+__global__ void __launch_bounds__(Work::kThreads, Work::kBlocks)
     Run(const __grid_constant__ Work work) {
   extern __shared__ __align__(16) unsigned char memory[];
   auto& shared = *reinterpret_cast<typename Work::Shared*>(memory);
@@ -41,7 +44,7 @@ __global__ void __launch_bounds__(blocks::kThreads, Work::kBlocks)
   const int64_t unit =
       blockIdx.x + static_cast<int64_t>(blockIdx.y) * gridDim.x;
   if (blockIdx.y > 0 && unit >= work.units()) return;
-  work(CudaBlock(), unit, shared);
+  work(CudaBlock<Work::kThreads>(), unit, shared);
 }
 
 // Launches works on a stream, until one fails.
@@ -60,7 +63,7 @@ struct Launch {
           Run<Work>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
       if (error != cudaSuccess) return;
     }
-    Run<<<grid, blocks::kThreads, kBytes, stream>>>(work);
+    Run<<<grid, Work::kThreads, kBytes, stream>>>(work);
     error = cudaGetLastError();
   }
 

@@ -23,6 +23,13 @@ struct alignas(16) Group {
     RATM_UNROLL(kGroupRows)
     for (int r = 0; r < kGroupRows; ++r) rows[r] += weight * other.rows[r];
   }
+
+  RATM_DEVICE A Dot(Group other) const {
+    A sum = 0;
+    RATM_UNROLL(kGroupRows)
+    for (int r = 0; r < kGroupRows; ++r) sum += rows[r] * other.rows[r];
+    return sum;
+  }
 };
 
 // The vectors of a warp's numbers that are summed up at once, at most.
@@ -54,9 +61,12 @@ RATM_DEVICE inline void Prefetch(const void* address) {
 // A pixel that is NaN or infinite reaches all rows of the groups that see it.
 template <typename A, int kFilters>
 struct Lines {
+  static constexpr int kThreads = 128;
+  static constexpr int kWarps = kThreads / kWarp;
+
   // Of a float there is room for so many, of a double for half as many.
   static constexpr int kFloats = sizeof(A) / sizeof(float);
-  static constexpr int kNumbers = (kFilters == 1 ? 1024 : 704) / kFloats;
+  static constexpr int kNumbers = (kFilters == 1 ? 1024 : 672) / kFloats;
   static constexpr int kRowWeights = 256 / kFloats;
   static constexpr int kColumnWeights = 768 / kFloats;
 
@@ -112,17 +122,15 @@ struct Lines {
     block.Phase([&](int thread) {
       // Some warps find the filters, others ask for the pixels.
       if (thread < kFinders) {
-        tile.Locate(thread, y_axis, x_axis, sigmas, filters);
+        tile.Locate(thread, kFinders, y_axis, x_axis, sigmas, filters);
         scales[thread] = 1;
       } else if (thread < kFinders + kFetchers) {
         if (thread == kFinders) {
           plan = MakePlan(tiling, tile, y_axis, x_axis, sigmas);
         }
         Fetch(thread - kFinders, shape, tile, image,
-              Support(y_axis, sigmas * y_axis.sigma(), tile.row,
-                      tile.row + tile.rows),
-              Support(x_axis, sigmas * x_axis.sigma(), tile.column,
-                      tile.column + tile.columns));
+              About(y_axis, sigmas, tile.row, tile.rows),
+              About(x_axis, sigmas, tile.column, tile.columns));
       }
     });
     const Bank<A> rows = {filters, tile.rows, y_axis.stride < 0};
@@ -182,13 +190,12 @@ struct Lines {
   // Calls f(g, number) for the numbers of the tile and groups of rows that a
   // thread is to use. A number meets one thread only.
   template <typename F>
-  RATM_DEVICE static void ForNumbers(int thread, const Tile& tile,
-                                     const Part& part, F f) {
+  RATM_DEVICE static void ForNumbers(int thread, const Tile& tile, int groups,
+                                     F f) {
     constexpr int kMost = kTileWidth / kWarp;
     static_assert(kMost == 2);
     const int vectors = tile.width() > kWarp ? 2 : 1;
-    for (int task = thread / kWarp; task < part.size() * vectors;
-         task += kWarps) {
+    for (int task = thread / kWarp; task < groups * vectors; task += kWarps) {
       const int g = vectors == 1 ? task : task / 2;
       const int number = (vectors == 1 ? 0 : task % 2 * kWarp) + thread % kWarp;
       if (number < tile.width()) f(g, number);
@@ -229,6 +236,22 @@ struct Lines {
                  most_taps(x) <= (kColumnWeights >> tiling.columns_log) &&
                  pixels.size() <= plan.most_pixels;
     return plan;
+  }
+
+  // Pixels of the image that some filters see, give or take one or two.
+  RATM_DEVICE static Range About(const Axis& axis, double sigmas, int first,
+                                 int filters) {
+    const int last = static_cast<int>(axis.length) - 1;
+    const float stride = static_cast<float>(axis.stride);
+    const float a = static_cast<float>(axis.center) +
+                    (first - 0.5f * (axis.size - 1)) * stride;
+    const float b = a + (filters - 1) * stride;
+    const float reach = static_cast<float>(sigmas * Max(axis.raw_sigma, 0.0));
+    const auto pixel = [last](float x) {  // The first one if that is NaN.
+      return static_cast<int>(Min(Max(0.0f, x), static_cast<float>(last)));
+    };
+    return {Min(pixel(Min(a, b) - reach), last),
+            Min(pixel(Max(a, b) + reach), last) + 1};
   }
 
   // Asks for the pixels under the window, and sets the level to the mean of

@@ -138,11 +138,12 @@ struct Tile {
            column * shape.channels + channel + offset_of(shape, number);
   }
 
-  // Locates the filters of its rows, then those of its columns.
+  // Locates the filters of its rows, then those of its columns, by so many
+  // threads.
   template <typename A>
-  RATM_DEVICE void Locate(int thread, const Axis& y, const Axis& x,
+  RATM_DEVICE void Locate(int thread, int threads, const Axis& y, const Axis& x,
                           double sigmas, Filter<A>* filters) const {
-    for (int i = thread; i < rows + columns; i += kThreads) {
+    for (int i = thread; i < rows + columns; i += threads) {
       if (i < rows) {
         filters[i].Locate(y, sigmas, row + i);
       } else {

@@ -21,19 +21,20 @@ using cases::Case;
 using ratm::ComputeType;
 using ratm::GlimpseType;
 
+template <int threads>
 struct HostBlock {
+  static constexpr int kThreads = threads;
+
   bool backwards;
 
   template <typename F>
   void Phase(F f) const {
-    for (int i = 0; i < ratm::blocks::kThreads; ++i) {
-      f(backwards ? ratm::blocks::kThreads - 1 - i : i);
-    }
+    for (int i = 0; i < kThreads; ++i) f(backwards ? kThreads - 1 - i : i);
   }
 
   template <typename Value>
   struct PerThread {
-    Value values[ratm::blocks::kThreads];
+    Value values[kThreads];
     Value& operator[](int thread) { return values[thread]; }
   };
 };
@@ -50,7 +51,7 @@ struct Launch {
       const auto shared = std::make_unique<Shared>();
       // Bytes that are NaN to whoever reads what nobody wrote.
       std::memset(static_cast<void*>(shared.get()), 0xff, sizeof(Shared));
-      work(HostBlock{backwards}, unit, *shared);
+      work(HostBlock<Work::kThreads>{backwards}, unit, *shared);
     }
   }
 

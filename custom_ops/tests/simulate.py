@@ -16,7 +16,6 @@ import numpy as np
 from custom_ops.tests import ptx
 
 ROOT = pathlib.Path(__file__).parents[2]
-THREADS = 256
 TYPES = {
     "uint8": "uint8_t",
     "bfloat16": "__nv_bfloat16",
@@ -31,7 +30,7 @@ OPS = {
 }
 CALLBACK = ctypes.CFUNCTYPE(
     None,
-    *(ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64),
+    *(ctypes.c_char_p, ctypes.c_void_p, *[ctypes.c_int64] * 4),
 )
 
 
@@ -91,7 +90,7 @@ class Ops:
         addresses = [*(addresses.get(name, 0) for name in order), address]
         counts, errors = {}, []
 
-        def launch(work, parameter, size, units, shared_bytes):
+        def launch(work, parameter, size, units, threads, shared_bytes):
             try:
                 parameter = ctypes.string_at(parameter, size) if work else parameter
                 if not work:
@@ -99,7 +98,7 @@ class Ops:
                 elif units:
                     kernel = self._kernel(work.decode())
                     counts[_name(work.decode())] = kernel.run(
-                        *(units, THREADS, shared_bytes, parameter, memory), some(units)
+                        *(units, threads, shared_bytes, parameter, memory), some(units)
                     )
             except Exception as error:  # ctypes would only print it.
                 errors.append(error)

@@ -17,10 +17,12 @@ using ratm::ComputeType;
 using ratm::GlimpseShape;
 using ratm::GlimpseType;
 
-// The type of a kernel's work, the bytes of its parameter, the units, and the
-// bytes of shared memory. Without a type, memory to be cleared: so many bytes.
+// The type of a kernel's work, the bytes of its parameter, the units, the
+// threads of each, and the bytes of their shared memory. Without a type, memory
+// to be cleared: so many bytes.
 using Callback = void (*)(const char* type, const void* parameter,
-                          int64_t bytes, int64_t units, int64_t shared_bytes);
+                          int64_t bytes, int64_t units, int64_t threads,
+                          int64_t shared_bytes);
 
 struct Launch {
   Callback callback;
@@ -28,9 +30,9 @@ struct Launch {
   template <typename Work>
   void operator()(const Work& work) const {
     callback(typeid(Work).name(), &work, sizeof(work), work.units(),
-             sizeof(typename Work::Shared));
+             Work::kThreads, sizeof(typename Work::Shared));
   }
-  void Zero(void* to, int64_t bytes) const { callback("", to, bytes, 0, 0); }
+  void Zero(void* to, int64_t bytes) const { callback("", to, bytes, 0, 0, 0); }
 };
 
 // Addresses of arrays on the device, which is not there.
