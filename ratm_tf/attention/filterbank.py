@@ -44,6 +44,10 @@ def _is_portable():
     return getattr(_scope, "portable", False)
 
 
+def _filter_dtype() -> tf.DType:
+    return tf.float32 if _is_portable() else tf.float64
+
+
 def grid_means(center, stride, size):
     """Places the Gaussians of one axis: Eq. 9 of the paper.
 
@@ -61,7 +65,7 @@ def grid_means(center, stride, size):
     >>> grid_means(10.0, 2.0, 3).numpy()
     array([ 8., 10., 12.])
     """
-    dtype = tf.float32 if _is_portable() else tf.float64
+    dtype = _filter_dtype()
     offsets = tf.range(size, dtype=dtype) - (size - 1) / 2
     center = tf.cast(center, dtype)[..., tf.newaxis]
     stride = tf.cast(stride, dtype)[..., tf.newaxis]
@@ -77,14 +81,15 @@ def filter_bank(mu, sigma, length):
     the nearest pixel, and off the image it becomes the edge pixel.
 
     Args:
-        mu: means in pixels, as `grid_means` makes them, shape `[..., n]`.
+        mu: means in pixels, any floating dtype, shape `[..., n]`.
         sigma: standard deviation in pixels, any floating dtype, shape `[...]`.
             Below `MIN_SIGMA` it counts as `MIN_SIGMA`, with a gradient of zero.
         length: number of pixels along the axis, a positive integer or scalar
             tensor.
 
     Returns:
-        The rows, in the dtype of `mu` and in `[0, 1]`, shape `[..., n, length]`.
+        The rows, float64 (float32 if `portable`) in `[0, 1]`, shape
+        `[..., n, length]`.
 
     Example:
     >>> filter_bank(grid_means(1.0, 1.0, 3), 1e-3, 3).numpy()
@@ -92,9 +97,9 @@ def filter_bank(mu, sigma, length):
            [0., 1., 0.],
            [0., 0., 1.]])
     """
-    dtype = mu.dtype
+    dtype = _filter_dtype()
     most = dtype.max ** (1 / 3)  # Its square is finite.
-    mu = tf.clip_by_value(mu, -most, most)[..., tf.newaxis]
+    mu = tf.clip_by_value(tf.cast(mu, dtype), -most, most)[..., tf.newaxis]
     sigma = tf.cast(sigma, dtype)[..., tf.newaxis, tf.newaxis]
     sigma = tf.where(sigma < MIN_SIGMA, tf.constant(MIN_SIGMA, dtype), sigma)
     last = tf.cast(length, dtype) - 1
