@@ -58,4 +58,4 @@ def test_classes_of_ones_own_come_with_their_module(set_flags, tmp_path, monkeyp
     with pytest.raises(ValueError, match="--model.*Halved.*--import=MODULE"):
         load_tracker()
     set_flags(**{"import": ["own_classes"]})
-    assert load_tracker().cell.features.name == "halved"
+    assert type(load_tracker().cell.features).__name__ == "Halved"

@@ -62,7 +62,7 @@ def test_trains_the_subjects_that_are_missing_and_averages(run, kth_dir, tmp_pat
     trained = json.loads((folder / "metrics.json").read_text())
     assert trained["steps"] == 2 and trained["test_subject"] == 1
     assert "val_corner_boxes_iou" in first.stdout
-    assert (folder / "film_strip.png").stat().st_size > 10_000
+    assert (folder / "film_strip.png").stat().st_size > 2_000
     tracker = keras.saving.load_model(folder / "model.keras")
     assert tracker.box_scale == 1.5
 
@@ -81,4 +81,4 @@ def test_trains_the_subjects_that_are_missing_and_averages(run, kth_dir, tmp_pat
     )
     evaluated = json.loads(evaluated.stdout)
     assert evaluated["corner_iou"] == pytest.approx(trained["corner_iou"], abs=1e-6)
-    assert (tmp_path / "strip.png").stat().st_size > 5_000
+    assert (tmp_path / "strip.png").stat().st_size > 2_000

@@ -93,7 +93,7 @@ def test_the_best_sees_around_its_window():
 
 
 def test_the_loss_is_the_papers_sum_over_frames():
-    """Eq. 13 over ten class probabilities, Eq. 16 of centres, added over frames."""
+    """Eq. 13 added over ten class probabilities, Eq. 16 of centres, over frames."""
     recipe = recipes.moving_mnist(1, "paper", mnist_path=str(SAMPLE_PATH), batch_size=3)
     experiment = recipe.build()
     tracker = experiment.tracker
@@ -104,7 +104,7 @@ def test_the_loss_is_the_papers_sum_over_frames():
         [classifier.predict_on_batch(g) for g in outputs["glimpses"]]
     )
     true = labels["class_probabilities"].numpy()
-    classes = np.mean((probabilities - true) ** 2, axis=-1)
+    classes = np.sum((probabilities - true) ** 2, axis=-1)
 
     def centers(boxes):
         boxes = np.asarray(boxes, np.float64)

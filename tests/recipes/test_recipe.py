@@ -232,7 +232,7 @@ def test_a_step_of_balls_follows_a_numpy_loss(penalty):
 
 @pytest.mark.parametrize("digits", [1, 2])
 def test_a_step_of_digits_follows_a_numpy_loss(digits):
-    """Eq. 13 of ten class probabilities, Eq. 16 of centres, added over ten frames."""
+    """Eq. 13 added over ten class probabilities, Eq. 16 of centres, over ten frames."""
     recipe = recipes.moving_mnist(
         digits, "paper", mnist_path=str(SAMPLE_PATH), units=6, train_frames=4
     )
@@ -255,7 +255,7 @@ def test_a_step_of_digits_follows_a_numpy_loss(digits):
                 weights, frames, start, (28, 28), lambda each: each.reshape(2, -1)
             )
             seen = classify(glimpses.reshape(8, 28, 28, 1)).reshape(2, 4, 10)
-            wrong = ((seen - labels["class_probabilities"].numpy()) ** 2).mean(axis=-1)
+            wrong = ((seen - labels["class_probabilities"].numpy()) ** 2).sum(axis=-1)
             far = ((windows[..., :2] - centers) ** 2).mean(axis=-1)
             return 10 * (wrong + far).mean()  # as much as the sum over ten frames
 
