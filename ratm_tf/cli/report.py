@@ -216,7 +216,7 @@ class _Pictures:
 
 
 def annotated(step, trackers=None):
-    """A frame with its boxes, what the tracker sees, and a legend.
+    """A frame with its boxes and their scores, what the tracker sees, and a legend.
 
     Args:
         step: a `Step`.
@@ -244,6 +244,11 @@ def annotated(step, trackers=None):
         drawn = visualize.inset_glimpses(drawn, glimpses, colors)
     font, size = cv2.FONT_HERSHEY_SIMPLEX, max(0.4, drawn.shape[0] / 800)
     row = round(30 * size)
+    for box, score, color in zip(step.boxes, step.scores, colors, strict=True):
+        if score is not None and np.isfinite(box).all():
+            left, top, _, bottom = np.clip(box, -1e6, 1e6).round().astype(int).tolist()
+            place = max(left, 0), top - 4 if top > row else bottom + row
+            cv2.putText(drawn, f"{score:.2f}", place, font, size, color, 1, cv2.LINE_AA)
     for number, (name, color) in enumerate(named[::-1]):
         bottom = drawn.shape[0] - number * row
         width = cv2.getTextSize(name, font, size, 1)[0][0] + 8

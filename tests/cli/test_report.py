@@ -96,6 +96,18 @@ def test_a_frame_has_a_legend_in_the_colours_of_its_boxes():
     assert rows == sorted(rows) and rows[0] > 10
 
 
+def test_scores_are_drawn_beside_their_boxes():
+    frame = np.zeros([120, 160, 3], np.uint8)
+    boxes = np.array([[30.0, 60.0, 60.0, 90.0], [100.0, 60.0, 130.0, 90.0]])
+    without = report.annotated(report.Step(frame, boxes, [None, None]))
+    drawn = report.annotated(report.Step(frame, boxes, [0.25, None]))
+    rows, columns = (drawn != without).any(axis=2).nonzero()
+    assert 40 < rows.min() and rows.max() < 60
+    assert 28 < columns.min() and columns.max() < 90
+    lost = np.full([1, 4], np.nan)
+    assert not report.annotated(report.Step(frame, lost, [0.0])).any()
+
+
 @pytest.mark.parametrize("flag", ["output", "csv", "json"])
 @pytest.mark.parametrize(
     ("path", "message"),
