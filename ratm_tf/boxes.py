@@ -162,7 +162,8 @@ def xyxy_from_xywh(box: npt.ArrayLike) -> np.ndarray:
     >>> xyxy_from_xywh([10, 20, 4, 2])
     array([ 9.5, 19.5, 13.5, 21.5])
     """
-    first, size = np.split(_floating(box), 2, axis=-1)
+    numbers = _floating(box)
+    first, size = numbers[..., :2], numbers[..., 2:]
     return np.concatenate([first - 0.5, first - 0.5 + size], axis=-1)
 
 
@@ -180,7 +181,8 @@ def xywh_from_xyxy(box: npt.ArrayLike) -> np.ndarray:
     >>> xywh_from_xyxy([9.5, 19.5, 13.5, 21.5])
     array([10., 20.,  4.,  2.])
     """
-    first, last = np.split(_floating(box), 2, axis=-1)
+    edges = _floating(box)
+    first, last = edges[..., :2], edges[..., 2:]
     return np.concatenate([first + 0.5, last - first], axis=-1)
 
 

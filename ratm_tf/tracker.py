@@ -217,10 +217,7 @@ class Tracker(keras.Model):
                 inputs.get("initial_box"),
             ),
         )
-        outputs = self._outputs(output)
-        if training and self.cell.return_features:
-            outputs[_FEATURES] = self.cell.split_output(output)[2]
-        return outputs
+        return self._outputs(output, training)
 
     def _unrolls(self, length):
         if self.unroll is not None:
@@ -229,14 +226,16 @@ class Tracker(keras.Model):
             return False
         return length * len(self.cell.weights) <= MOST_UNROLLED_USES
 
-    def _outputs(self, output):
-        windows, glimpses, *_ = self.cell.split_output(output)
+    def _outputs(self, output, training=False):
+        windows, glimpses, *features = self.cell.split_output(output)
         outputs = {
             "boxes": self.box_from_window(windows),
             "corner_boxes": self.box_from_window(windows, "corner"),
             "windows": windows,
             "glimpses": glimpses,
         }
+        if training and features:
+            (outputs[_FEATURES],) = features
         if self.score is not None:
             flat = tf.reshape(glimpses, [-1, *self.cell.glimpse_shape])
             scores = self.score(flat, training=False)

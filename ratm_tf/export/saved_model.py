@@ -13,7 +13,7 @@ from tensorflow.python.saved_model import fingerprinting_utils
 
 from ratm_tf.attention import library
 from ratm_tf.attention.implementation import implementation_scope
-from ratm_tf.export.signatures import make_signatures
+from ratm_tf.export.signatures import check_built, make_signatures
 from ratm_tf.export.warmup import example_requests
 from ratm_tf.serving.server.version_folders import MOST_VERSION, version_folders
 from ratm_tf.tracker import Tracker
@@ -80,10 +80,7 @@ def export_saved_model(
             raise ValueError(
                 f"Expected `{name}` to be one of {choices}. Received: {value!r}"
             )
-    if not tracker.built:
-        raise ValueError(
-            "Expected a built `tracker`: call it once, or `build`, before the export."
-        )
+    check_built(tracker)
     broken = [
         weight.path
         for weight in tracker.weights

@@ -8,6 +8,18 @@ MOST_STATE_VALUES = 2**24
 """Numbers in the states that one call of `start` makes."""
 
 
+def check_built(tracker):
+    """Checks that there is something to export.
+
+    Raises:
+        ValueError: the tracker is not built.
+    """
+    if not tracker.built:
+        raise ValueError(
+            "Expected a built `tracker`: call it once, or `build`, before the export."
+        )
+
+
 def make_signatures(tracker, dtype):
     """Traces the signatures of a tracker.
 

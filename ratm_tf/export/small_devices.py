@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from ratm_tf.attention import filterbank
 from ratm_tf.attention.implementation import implementation_scope
-from ratm_tf.export.signatures import tracking_functions
+from ratm_tf.export.signatures import check_built, tracking_functions
 from ratm_tf.tracker import Tracker
 from ratm_tf.types import Path
 
@@ -29,7 +29,7 @@ def export_litert(
 
     Args:
         tracker: a built `ratm_tf.Tracker`.
-        path: the file to write, `.tflite`.
+        path: the file to write, `.tflite`; missing folders are made.
         precision: how weights are kept: `"float32"`; `"float16"`, in half the room,
             which moves boxes by some hundredths of a pixel, because LiteRT so keeps all
             constants; or `"int8"`, in a quarter of it, with less accuracy. It computes
@@ -50,6 +50,7 @@ def export_litert(
     """
     _check(tracker, precision, ("float32", "float16", "int8"))
     path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     functions = _traced(tracker, batch_size=1)
     module = tf.Module()
     module.captured = [function.variables for function in functions.values()]
@@ -125,10 +126,7 @@ def _check(tracker, precision, precisions):
         raise ValueError(
             f"Expected `precision` to be one of {precisions}. Received: {precision!r}"
         )
-    if not tracker.built:
-        raise ValueError(
-            "Expected a built `tracker`: call it once, or `build`, before the export."
-        )
+    check_built(tracker)
 
 
 def _traced(tracker, batch_size=None, state_prefix=""):

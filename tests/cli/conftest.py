@@ -1,3 +1,5 @@
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -25,6 +27,14 @@ def set_flags():
 
     yield set_flags
     flagsaver.restore_flag_values(saved)
+
+
+@pytest.fixture
+def no_display(monkeypatch):
+    if os.name != "posix":
+        pytest.skip("others have their own display")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 import csv
 import json
-import os
 
 import cv2
 import numpy as np
@@ -139,10 +138,7 @@ def test_an_output_ends_as_a_video(set_flags, clip, tmp_path, name):
         report.check_files()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="others have their own display")
-def test_showing_needs_a_display(set_flags, clip, monkeypatch):
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+def test_showing_needs_a_display(set_flags, clip, no_display):
     set_flags(video=str(clip), show=True)
     with pytest.raises(ValueError, match="--show"):
         report.check_files()

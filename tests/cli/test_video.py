@@ -86,10 +86,7 @@ def test_what_cannot_be_tracked_is_refused(set_flags, tmp_path):
         video.Video()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="others have their own display")
-def test_selecting_needs_a_display(set_flags, clip, monkeypatch):
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+def test_selecting_needs_a_display(set_flags, clip, no_display, monkeypatch):
     set_flags(video=str(clip), select=True)
     with pytest.raises(ValueError, match="a display for --select.*--initial_box"):
         video.Video()
