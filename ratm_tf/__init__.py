@@ -24,6 +24,7 @@ _MODULES = (
     "visualize",
 )
 _NAMES = {
+    "CorrelationCell": "attention",
     "GOT10kTracker": "got10k_tracker",
     "GaussianGlimpse": "attention",
     "IRNNCell": "attention",
@@ -42,6 +43,7 @@ _NAMES = {
 _REGISTERED = ("attention", "features", "objectives", "tracker")
 
 __all__ = [
+    "CorrelationCell",
     "GOT10kTracker",
     "GaussianGlimpse",
     "IRNNCell",
@@ -85,7 +87,13 @@ if typing.TYPE_CHECKING:  # What tools see; the names above load it later.
         training,
         visualize,
     )
-    from ratm_tf.attention import GaussianGlimpse, IRNNCell, RATMCell, gaussian_glimpse
+    from ratm_tf.attention import (
+        CorrelationCell,
+        GaussianGlimpse,
+        IRNNCell,
+        RATMCell,
+        gaussian_glimpse,
+    )
     from ratm_tf.datasets.examples import labelled
     from ratm_tf.export import export_saved_model, load_saved_model
     from ratm_tf.got10k_tracker import GOT10kTracker

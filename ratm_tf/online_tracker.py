@@ -185,7 +185,7 @@ class OnlineTracker:
 
     def _advance(self, frame):
         found = self._steps[frame.dtype](frame).numpy()
-        scored = self._tracker.score is not None
+        scored = self._tracker.scores
         scores = found[:, 4] if scored else [None] * len(found)
         glimpses = [None] * len(found)
         if self._keep_glimpse:

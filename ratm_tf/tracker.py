@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from ratm_tf.attention import RATMCell, gaussian_glimpse
+from ratm_tf.attention import GlimpseCell, gaussian_glimpse
 from ratm_tf.attention.window import activations_from_window
-from ratm_tf.boxes import KINDS, box_from_window, scale_box, window_from_box
+from ratm_tf.boxes import KINDS, box_from_window, iou, scale_box, window_from_box
 from ratm_tf.types import Implementation, Kind, Shape, TensorLike
 
 # In training, sequences are unrolled if that makes at most so many uses of weights:
@@ -34,6 +34,8 @@ class Tracker(keras.Model):
     - `boxes` and `corner_boxes` with the true boxes, one label for both: `boxes`;
     - `glimpses` with the label `glimpses`, or else with what the tracker would see
       through its own window on the true boxes (Eq. 14);
+    - `scores` with the label `scores`, or else with whether the IoU of a box with the
+      true one is a half or more;
     - what one of `objectives` makes of the glimpses with the label of its name, such as
       the class of a digit, or else with what it makes of the true `glimpses` (Eq. 15).
 
@@ -99,23 +101,28 @@ class Tracker(keras.Model):
 
     def __init__(
         self,
-        cell: RATMCell,
+        cell: GlimpseCell,
         objectives: Mapping[str, keras.Model] | None = None,
         score: keras.Model | None = None,
-        box_scale: float = 1.0,
+        box_scale: float | None = None,
         box: Kind = "extent",
         unroll: bool | None = None,
         **kwargs: object,
     ) -> None:
         super().__init__(autocast=False, **kwargs)
-        if not isinstance(cell, RATMCell):
-            raise ValueError(f"Expected `cell` to be a RATMCell. Received: {cell!r}")
+        if not isinstance(cell, GlimpseCell):
+            raise ValueError(
+                "Expected `cell` to be a RATMCell or a CorrelationCell. Received: "
+                f"{cell!r}"
+            )
         taken = sorted(set(objectives or {}) & set(_OUTPUTS))
         if taken:
             raise ValueError(
                 "Expected `objectives` by names that are not the tracker's outputs. "
                 f"Received: {taken}"
             )
+        if box_scale is None:
+            box_scale = cell.context
         if not (isinstance(box_scale, numbers.Real) and 0 < box_scale < math.inf):
             raise ValueError(
                 f"Expected `box_scale` to be a number > 0. Received: {box_scale!r}"
@@ -135,14 +142,19 @@ class Tracker(keras.Model):
         )
 
     @property
-    def cell(self) -> RATMCell:
-        """The `ratm_tf.RATMCell`."""
+    def cell(self) -> GlimpseCell:
+        """The `ratm_tf.RATMCell` or `ratm_tf.CorrelationCell`."""
         return self.loop.cell
 
     @property
     def channels(self) -> int:
         """Channels of the frames that the tracker was built for."""
         return self.cell.glimpse_shape[-1]
+
+    @property
+    def scores(self) -> bool:
+        """Whether `scores` are among the outputs."""
+        return self.score is not None or self.cell.scores
 
     @property
     def starts_on_target(self) -> bool:
@@ -222,20 +234,22 @@ class Tracker(keras.Model):
     def _unrolls(self, length):
         if self.unroll is not None:
             return self.unroll
-        if length is None or self.cell.glimpse.supports_jit:
+        if length is None or self.cell.glimpse.supports_jit or self.cell.large:
             return False
         return length * len(self.cell.weights) <= MOST_UNROLLED_USES
 
     def _outputs(self, output, training=False):
-        windows, glimpses, *features = self.cell.split_output(output)
+        windows, glimpses, *more = self.cell.split_output(output)
         outputs = {
             "boxes": self.box_from_window(windows),
             "corner_boxes": self.box_from_window(windows, "corner"),
             "windows": windows,
             "glimpses": glimpses,
         }
-        if training and features:
-            (outputs[_FEATURES],) = features
+        if self.cell.scores:
+            (outputs["scores"],) = more
+        elif training and more:
+            (outputs[_FEATURES],) = more
         if self.score is not None:
             flat = tf.reshape(glimpses, [-1, *self.cell.glimpse_shape])
             scores = self.score(flat, training=False)
@@ -450,6 +464,9 @@ class Tracker(keras.Model):
                 )
             elif name == "glimpses":
                 true_glimpses()
+            elif name == "scores" and name not in labels and true_boxes is not None:
+                overlaps = iou(true_boxes, tf.stop_gradient(y_pred["boxes"]))
+                labels[name] = tf.cast(overlaps >= 0.5, tf.float32)
             elif name not in labels:
                 raise ValueError(
                     f"Expected a label for the output {name!r}, on which there is a "
@@ -473,6 +490,9 @@ class Tracker(keras.Model):
             }
         outputs = {name: y_pred[name] for name in names}
         labels = {name: labels[name] for name in names if name in labels}
+        if "scores" in names:  # Keras averages over the last axis.
+            outputs["scores"] = outputs["scores"][..., tf.newaxis]
+            labels["scores"] = tf.convert_to_tensor(labels["scores"])[..., tf.newaxis]
         return outputs | labels, outputs, sample_weight
 
     def get_config(self) -> dict[str, object]:

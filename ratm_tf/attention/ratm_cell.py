@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
 from ratm_tf.attention.glimpse import GaussianGlimpse
+from ratm_tf.attention.glimpse_cell import GlimpseCell
 from ratm_tf.attention.irnn_cell import IRNNCell
 from ratm_tf.types import Implementation, Shape, Size, TensorLike
 
@@ -23,7 +24,7 @@ _MOTION = 5.0
 
 
 @keras.saving.register_keras_serializable(package="ratm_tf")
-class RATMCell(keras.layers.Layer, DropoutRNNCell):
+class RATMCell(GlimpseCell, DropoutRNNCell):
     """One step of the recurrent attention module (Eq. 1-5), for `keras.layers.RNN`.
 
     At step `t` the cell reads frame `t` through the window computed from `h_{t-1}`,
@@ -138,7 +139,15 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         return_features: bool = False,
         **kwargs: object,
     ) -> None:
-        super().__init__(autocast=False, dtype="float32", **kwargs)
+        glimpse = GaussianGlimpse(
+            glimpse_size,
+            min_sigma,
+            implementation,
+            return_window=True,
+            dtype="float32",
+            name="glimpse",
+        )
+        super().__init__(glimpse, **kwargs)
         for name, value, choices in (
             ("window_update", window_update, ("absolute", "residual", "relative")),
             ("initial_window", initial_window, ("learned", "given", "given_first")),
@@ -170,14 +179,6 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.recurrent_cell = recurrent_cell
         self.features = features
-        self.glimpse = GaussianGlimpse(
-            glimpse_size,
-            min_sigma,
-            implementation,
-            return_window=True,
-            dtype="float32",
-            name="glimpse",
-        )
         self.window = keras.layers.Dense(
             6,
             use_bias=False,
@@ -186,7 +187,6 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             dtype=policy,
             name="window",
         )
-        self._channels = None
         self._features_shape = None
 
     @property
@@ -195,34 +195,10 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
         return _output_size(self.recurrent_cell)
 
     @property
-    def glimpse_size(self) -> Size:
-        """`(N, M)`, rows and columns of the glimpse."""
-        return self.glimpse.glimpse_size
-
-    @property
-    def implementation(self) -> Implementation:
-        """How glimpses are taken, `"auto"`, `"fused"` or `"tf"`; it can be set."""
-        return self.glimpse.implementation
-
-    @implementation.setter
-    def implementation(self, implementation: Implementation) -> None:
-        self.glimpse.implementation = implementation
-
-    @property
     def state_size(self) -> list[int]:
         """Sizes of the states: the recurrent cell's, and the window's, see above."""
         hidden = keras.tree.flatten(self.recurrent_cell.state_size)
         return hidden + [6, 6] + ([4] if self.sees_window else [])
-
-    @property
-    def glimpse_shape(self) -> tuple[int, int, int]:
-        """`(N, M, C)`, once the cell is built."""
-        if self._channels is None:
-            raise ValueError(
-                "Expected a built cell: how many channels a glimpse has, frames say. "
-                "Call it, or `build`, first."
-            )
-        return (*self.glimpse_size, self._channels)
 
     @property
     def output_size(self) -> int:
@@ -319,13 +295,7 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
             glimpse = self.scaled(glimpse, frame.dtype)
             return glimpse, window, glimpse
         views = [[1.0, 1.0, *[scale] * 4] for scale in self.scales]
-        seen = activations[:, tf.newaxis] * views
-        if shared:
-            seen = tf.reshape(seen, [1, -1, 6])
-        glimpses, windows = self.glimpse(frame, seen)
-        glimpses = self.scaled(glimpses, frame.dtype)
-        glimpses = tf.reshape(glimpses, [-1, len(views), *self.glimpse_shape])
-        windows = tf.reshape(windows, [-1, len(views), 6])
+        glimpses, windows = self.read(frame, activations[:, tf.newaxis] * views)
         of_each = tf.reshape(glimpses, [-1, *self.glimpse_shape])
         return glimpses[:, 0], windows[:, 0], of_each
 
@@ -354,19 +324,6 @@ class RATMCell(keras.layers.Layer, DropoutRNNCell):
 
     def reset_recurrent_dropout_mask(self) -> None:
         """Nothing: `reset_dropout_mask` forgets them all."""
-
-    def scaled(self, glimpses: tf.Tensor, frame_dtype: tf.DType) -> tf.Tensor:
-        """Scales glimpses to 0..1, as features and objectives see them.
-
-        Args:
-            glimpses: floating tensor, in the range of the frames' values.
-            frame_dtype: the frames', uint8 for 0..255 or floating for 0..1.
-
-        Returns:
-            The glimpses in 0..1, float32.
-        """
-        glimpses = tf.cast(glimpses, tf.float32)
-        return glimpses / 255.0 if frame_dtype == tf.uint8 else glimpses
 
     def _started(self, activations, bias):
         """The first window where there is none yet."""

@@ -9,6 +9,7 @@ from ratm_tf.features.people import (
     human_cnn,
     import_theano_weights,
 )
+from ratm_tf.features.targets import target_features
 
 __all__ = [
     "EvenBrightness",
@@ -18,4 +19,5 @@ __all__ = [
     "human_cnn",
     "import_theano_weights",
     "mnist_cnn",
+    "target_features",
 ]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _LOSSES = {
     "absolute": keras.losses.MeanAbsoluteError,
+    "crossentropy": keras.losses.BinaryCrossentropy,
     "localization": LocalizationLoss,
     "pixels": PixelLoss,
     "relative": RelativeBoxLoss,
@@ -51,8 +52,9 @@ class Recipe(abc.ABC):
             `ratm_tf.features.EvenBrightness`; None leaves them as they are.
         box, box_scale: see `ratm_tf.Tracker`.
         frame_size: `(H, W)` of the frames, in pixels.
-        losses: by output, `"absolute"`, `"squared"`, `"pixels"`, `"localization"` or
-            `"relative"`: the mean error of Keras, or a loss of `ratm_tf.objectives`.
+        losses: by output, `"absolute"`, `"squared"`, `"crossentropy"`, `"pixels"`,
+            `"localization"` or `"relative"`: the mean error, or binary cross-entropy,
+            of Keras, or a loss of `ratm_tf.objectives`.
         loss_weights: by output.
         reduction: of the losses over a batch, as Keras names it.
         optimizer: `"sgd"` or `"adam"`.
@@ -210,22 +212,24 @@ class Recipe(abc.ABC):
         """
         if self.brightness is not None:
             features = EvenBrightness(self.brightness)
+        cell = RATMCell(
+            glimpse_size=self.glimpse_size,
+            recurrent_cell=self._recurrent_cell(cell.get("kernel_regularizer")),
+            features=features,
+            window_update=self.window_update,
+            sees_window=self.sees_window,
+            scales=self.scales,
+            initial_window=self.initial_window,
+            initial_sigma=self.initial_sigma,
+            implementation=implementation,
+            **cell,
+        )
+        return self._compiled(cell, objectives, metrics)
+
+    def _compiled(self, cell, objectives=None, metrics=None):
+        """A tracker with a cell, built and compiled, see `_tracker`."""
         tracker = Tracker(
-            RATMCell(
-                glimpse_size=self.glimpse_size,
-                recurrent_cell=self._recurrent_cell(cell.get("kernel_regularizer")),
-                features=features,
-                window_update=self.window_update,
-                sees_window=self.sees_window,
-                scales=self.scales,
-                initial_window=self.initial_window,
-                initial_sigma=self.initial_sigma,
-                implementation=implementation,
-                **cell,
-            ),
-            objectives=objectives,
-            box_scale=self.box_scale,
-            box=self.box,
+            cell, objectives=objectives, box_scale=self.box_scale, box=self.box
         )
         tracker.compile(
             self._optimizer(),

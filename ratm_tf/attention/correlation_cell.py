@@ -1,0 +1,455 @@
+"""A cell that remembers what its target looks like."""
+
+import copy
+import math
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from ratm_tf.attention.colour_likelihood import ColourLikelihood
+from ratm_tf.attention.correlation_filter import CorrelationFilter, peak
+from ratm_tf.attention.glimpse import GaussianGlimpse
+from ratm_tf.attention.glimpse_cell import GlimpseCell
+from ratm_tf.attention.window import window_from_activations
+from ratm_tf.types import Implementation, Shape, TensorLike
+
+# Factors of the sizes that are looked for, and the share of what is found that counts.
+_STEP = 1.05
+_SIZES = [1.0, 1.0 / _STEP, _STEP]
+_BELIEVED = 0.3
+# The eight places around a window, half a window away, and how much less they count.
+_AROUND = [[x / 2, y / 2] for y in (-1, 0, 1) for x in (-1, 0, 1) if x or y]
+_DOUBTED = 0.8
+# Below this share of the usual confidence the target seems to be lost.
+_LOST = 0.4
+# How fast the memory of late frames is renewed, and the usual confidence.
+_RATE = 0.02
+_USUAL_RATE = 0.05
+# How much colour counts.
+_COLOUR = 0.4
+# How wide the filter is, in targets, and a target at least, in pixels.
+_SUPPORT = 1.5
+_LEAST = 6.0
+# The most that the network moves a box, in boxes, and lets it grow, as a logarithm.
+_MOVE = 0.5
+_GROWTH = 0.1
+
+
+@keras.saving.register_keras_serializable(package="ratm_tf")
+class CorrelationCell(GlimpseCell):
+    """Finds in each frame what its target looks like, for `keras.layers.RNN`.
+
+    Where a `RATMCell` predicts its window from what it has seen move, this cell looks
+    for its target in the frame at hand. It is another attention module of the paper's
+    frame: a window, a glimpse, features and a state that are carried from frame to
+    frame. At each it
+
+    - reads the frame through windows of three sizes about where it looks, and describes
+      them by `features`;
+    - correlates these with a filter of the target, a `CorrelationFilter` of the
+      features that the first frame had, and as much of what later ones had, and weighs
+      the responses by the likelihood of colours (`ColourLikelihood`): the highest peak
+      is the target's place, and how peaks differ between sizes, in the windows and in
+      their middles, says how it grows;
+    - where the peak is far from what is usual, looks at eight windows around, too;
+    - lets a recurrent network judge: from place, growth and confidence a GRU corrects
+      the box, and says how sure it is of it;
+    - reads a window on the box, and renews its memory of late frames by it, unless the
+      target seems to be lost.
+
+    Boxes are of the frame that has just been seen, not predictions. The first frame
+    fills the memory: its box is the given one.
+
+    Args:
+        features: a Keras model of glimpses `[B, N, M, C]`, with a mean of zero and
+            deviations of about one, to maps `[B, cells, cells, F]`; of 1 or 3 channels,
+            grey or RGB. See `ratm_tf.features.target_features`.
+        units: hidden units of the GRU.
+        context: how many times wider and higher than the target the window is.
+        min_sigma, implementation: see `GaussianGlimpse`.
+
+    Call arguments:
+        frame: `[B, H, W, C]`, uint8 in 0..255 or floating in 0..1; or `[1, H, W, C]`,
+            one frame in which all `B` targets are.
+        states: list of float32 tensors: the raw window `[B, 6]` about the box of the
+            frame before; `[B, 4]`, frames seen, the usual confidence and the first raw
+            stride; the GRU's state; and the memory, twice each, of the first frame and
+            of late ones: numerators and denominators of the filter and of that of the
+            windows' middles, and histograms.
+
+    Returns:
+        `(output, new_states)`. `output` `[B, 7 + N*M*C]`, float32, is the window in
+        pixels, `context` times the box, the score in 0..1, and the glimpse in 0..1.
+        `split_output` takes it apart.
+
+    Raises:
+        ValueError: if `features` are not of such a form, or frames do not have the
+            shape `[B, H, W, C]` with the `C` of `features`.
+
+    Example:
+    >>> cell = ratm_tf.CorrelationCell(ratm_tf.features.target_features())
+    >>> tracker = ratm_tf.Tracker(cell)
+    >>> frames = tf.random.uniform([1, 3, 120, 160, 3])
+    >>> tracked = tracker({"frames": frames, "initial_box": [[20.0, 20.0, 40.0, 60.0]]})
+    >>> tracked["boxes"].shape, tracked["scores"].shape
+    (TensorShape([1, 3, 4]), TensorShape([1, 3]))
+    """
+
+    scores = True
+    large = True
+    initial_window = "given"
+
+    def __init__(
+        self,
+        features: keras.Model,
+        units: int = 48,
+        context: float = 3.5,
+        min_sigma: float = 0.25,
+        implementation: Implementation = "auto",
+        **kwargs: object,
+    ) -> None:
+        *glimpse_size, channels = _shape_of(features, "input_shape")
+        rows, cells, self._maps = _shape_of(features, "output_shape")
+        if rows != cells or cells % 4:
+            raise ValueError(
+                "Expected `features` to make square maps of a multiple of 4 cells. "
+                f"Received: {rows} x {cells}"
+            )
+        super().__init__(
+            GaussianGlimpse(
+                glimpse_size,
+                min_sigma,
+                implementation,
+                return_window=True,
+                dtype="float32",
+                name="glimpse",
+            ),
+            **kwargs,
+        )
+        self._channels = channels
+        self.features = features
+        self.units = units
+        self.context = context
+        self.filter = CorrelationFilter(cells, _SUPPORT / context)
+        self.inner_filter = CorrelationFilter(cells // 2)
+        self.likelihood = ColourLikelihood(self.glimpse_shape, cells, context)
+        self.recurrent_cell = keras.layers.GRUCell(units, name="gru")
+        self.decision = keras.layers.Dense(
+            5, kernel_initializer="zeros", name="decision"
+        )
+        # By how much a centre moves with a cell, in raw strides; and the least stride.
+        steps = [size / (size - 1) / cells for size in reversed(glimpse_size)]
+        self._cell_steps = [2.0 * step for step in steps]
+        self._least_stride = [_LEAST * context / n for n in reversed(glimpse_size)]
+
+    @property
+    def _memory_shapes(self):
+        """Of one frame: of both filters, and of the histograms."""
+        shapes = []
+        for layer in (self.filter, self.inner_filter):
+            shapes.append((*layer.numerator_shape, self._maps))
+            shapes.append(layer.denominator_shape)
+        return [*shapes, (self.likelihood.size, 2)]
+
+    @property
+    def state_size(self) -> list[int]:
+        """Sizes of the states, see above."""
+        memories = [2 * math.prod(shape) for shape in self._memory_shapes]
+        return [6, 4, self.units, *memories]
+
+    @property
+    def output_size(self) -> int:
+        """Numbers in the output, `7 + N*M*C`."""
+        return 7 + math.prod(self.glimpse_shape)
+
+    def build(self, frame_shape: Shape) -> None:
+        if len(frame_shape) != 4 or frame_shape[-1] != self._channels:
+            raise ValueError(
+                f"Expected a `frame` of shape [B, H, W, {self._channels}]. Received "
+                f"shape: {tuple(frame_shape)}"
+            )
+        self.input_spec = keras.InputSpec(ndim=4, axes={-1: self._channels})
+        self.recurrent_cell.build((None, 10))
+        self.decision.build((None, self.units))
+
+    def call(
+        self, frame: TensorLike, states: list[tf.Tensor], training: bool | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        frame = tf.convert_to_tensor(frame)
+        activations, known, hidden, *memories = states
+        # What the network decided in one frame it need not answer for in the next: the
+        # target is found wherever it was looked for.
+        activations = tf.stop_gradient(activations)
+        age, usual, first_stride = tf.split(known, [1, 1, 2], axis=-1)
+        begins = age == 0.0
+        stride = tf.abs(activations[:, 4:])
+        memories = [
+            tf.reshape(memory, [-1, 2, *shape])
+            for memory, shape in zip(memories, self._memory_shapes, strict=True)
+        ]
+        *fits, histograms = [tf.reduce_mean(memory, axis=1) for memory in memories]
+        filters = self.filter.solve(*fits[:2])
+
+        sizes = tf.constant(_SIZES)[:, tf.newaxis]
+        windows = activations[:, tf.newaxis] * tf.pad(
+            tf.repeat(sizes, 4, axis=1), [[0, 0], [2, 0]], constant_values=1.0
+        )
+        seen, maps, likely = self._searched(frame, windows, filters, histograms)
+        preferred = seen.height * [[1.0], [0.98], [0.98]]
+        found = seen._replace(place=seen.place * sizes).highest(preferred)
+
+        inner = self._middle(maps, tf.repeat(seen.place[:, 0], len(_SIZES), axis=0))
+        inner = self.inner_filter.respond(self.inner_filter.solve(*fits[2:]), inner)
+        inner_height = tf.reduce_max(inner, axis=[1, 2])
+        inner_height = tf.reshape(inner_height, [-1, len(_SIZES)])
+        votes = _vertex(tf.stack([seen.height[..., 0], inner_height], axis=1))
+
+        def around():
+            shifts = tf.constant(_AROUND) * self.filter.cells
+            moves = shifts * self._cell_steps * stride[:, tf.newaxis]
+            moves = tf.pad(moves, [[0, 0], [0, 0], [0, 4]])
+            windows = activations[:, tf.newaxis] + moves
+            seen, _, _ = self._searched(frame, windows, filters, histograms)
+            there = seen._replace(place=seen.place + shifts).highest(seen.height)
+            better = lost & (_DOUBTED * there.height > found.height)
+            return _Found(
+                *(tf.where(better, *pair) for pair in zip(there, found, strict=True))
+            )
+
+        lost = (found.confidence(usual) < _LOST) & ~begins
+        found = tf.cond(tf.reduce_any(lost), around, lambda: found)
+        confidence = found.confidence(usual)
+        good = (confidence >= _LOST) & ~begins
+
+        per_cell = self.context / self.filter.cells
+        summary = [
+            found.place * per_cell,
+            votes,
+            tf.math.log(confidence + 0.05),
+            0.1 * tf.sqrt(found.sharpness),
+            _at(likely, found.place),
+            tf.math.log(tf.math.divide_no_nan(stride, first_stride) + 1e-3),
+            1.0 / (1.0 + age),
+        ]
+        summary = tf.stop_gradient(tf.concat(summary, axis=-1))
+        output, (hidden,) = self.recurrent_cell(
+            tf.where(begins, 0.0, summary), [hidden]
+        )
+        move, growth, score = tf.split(self.decision(output), [2, 2, 1], axis=-1)
+        vote = tf.where(good, tf.reduce_mean(votes, axis=-1, keepdims=True), 0.0)
+        growth = _GROWTH * tf.tanh(growth) + _BELIEVED * math.log(_STEP) * vote
+        place = tf.stop_gradient(found.place) + _MOVE / per_cell * tf.tanh(move)
+        center = activations[:, :2] + place * self._cell_steps * stride
+        center = tf.clip_by_value(center, -1.0, 1.0)
+        factor = tf.tile(tf.exp(growth), [1, 2])
+        located = tf.concat([center, activations[:, 2:] * factor], axis=-1)
+        located, window = self._not_too_small(
+            frame, tf.where(begins, activations, located)
+        )
+
+        glimpse, _ = self.read(frame, tf.stop_gradient(located)[:, tf.newaxis])
+        rate = _RATE * tf.cast(good, tf.float32)
+        shares = tf.where(begins, 1.0, tf.concat([tf.zeros_like(rate), rate], axis=-1))
+        memories = [
+            _renewed(memory, sample, shares)
+            for memory, sample in zip(memories, self._looks(glimpse), strict=True)
+        ]
+        renewal = tf.maximum(tf.math.reciprocal_no_nan(age), _USUAL_RATE)
+        usual += renewal * tf.cast(good, tf.float32) * (found.value - usual)
+        first_stride = tf.where(begins, stride, first_stride)
+        known = tf.concat([age + 1.0, usual, first_stride], axis=-1)
+        score = tf.where(begins, 1.0, tf.sigmoid(score))
+        pixels = tf.reshape(glimpse, [-1, math.prod(self.glimpse_shape)])
+        output = tf.concat([window, score, pixels], axis=-1)
+        return output, [located, known, hidden, *memories]
+
+    def _searched(self, frame, windows, filters, histograms):
+        """What is found through `K` windows: `_Found`, maps and likelihood.
+
+        The likelihood of colours is that of the first window alone, if windows are of
+        one centre.
+        """
+        glimpses, _ = self.read(frame, windows)
+        count = windows.shape[1]
+        maps = self.described(glimpses)
+        response = self.filter.respond(filters, maps)
+        several = count != len(_SIZES)
+        if several:
+            histograms = tf.repeat(histograms, count, axis=0)
+        else:
+            glimpses = glimpses[:, :1]
+        likely = self.likelihood.of_boxes(
+            histograms, tf.reshape(glimpses, [-1, *self.glimpse_shape])
+        )
+        cells = self.filter.cells
+        response = tf.reshape(response, [-1, 1 if several else count, cells, cells])
+        response *= 1.0 - _COLOUR + _COLOUR * likely[:, tf.newaxis]
+        place, height, sharpness = peak(tf.reshape(response, [-1, cells, cells]))
+        found = _Found(
+            tf.reshape(place, [-1, count, 2]),
+            tf.reshape(height, [-1, count, 1]),
+            tf.reshape(sharpness, [-1, count, 1]),
+        )
+        return found, maps, likely
+
+    def _looks(self, glimpse):
+        """What one window on the target says for the memory."""
+        maps = self.described(glimpse)
+        edge = self.filter.cells // 4
+        return [
+            *self.filter.fit(maps),
+            *self.inner_filter.fit(_unit(maps[:, edge:-edge, edge:-edge])),
+            self.likelihood.histograms(glimpse[:, 0]),
+        ]
+
+    def described(self, glimpses: tf.Tensor) -> tf.Tensor:
+        """Features of glimpses, whatever their light and contrast.
+
+        Args:
+            glimpses: float32 `[B, K, N, M, C]` in 0..1.
+
+        Returns:
+            Maps `[B * K, cells, cells, F]`, of mean square one.
+        """
+        glimpses = tf.reshape(glimpses, [-1, *self.glimpse_shape])
+        glimpses -= tf.reduce_mean(glimpses, axis=[1, 2], keepdims=True)
+        power = tf.reduce_mean(tf.square(glimpses), axis=[1, 2, 3], keepdims=True)
+        return _unit(self.features(glimpses / (tf.sqrt(power) + 4.0 / 255.0)))
+
+    def _middle(self, maps, places):
+        """The half of maps about the cells nearest to places."""
+        half = self.filter.cells // 2
+        start = tf.cast(tf.round(places), tf.int32) + half // 2
+        start = tf.clip_by_value(start, 0, half)
+        columns, rows = tf.unstack(start[..., tf.newaxis] + tf.range(half), axis=1)
+        maps = tf.gather(maps, rows, axis=1, batch_dims=1)
+        return _unit(tf.gather(maps, columns, axis=2, batch_dims=1))
+
+    def _not_too_small(self, frame, activations):
+        """Raw windows with a stride of some pixels, and the windows in pixels."""
+        size = tf.unstack(tf.shape(frame)[1:3])
+        window = window_from_activations(
+            activations, size, self.glimpse_size, self.glimpse.min_sigma
+        )
+        factor = tf.maximum(
+            tf.math.divide_no_nan(self._least_stride, window[:, 4:]), 1.0
+        )
+        factor = tf.concat([tf.ones_like(factor), factor, factor], axis=-1)
+        return activations * factor, window * factor
+
+    def split_output(
+        self, output: tf.Tensor | keras.KerasTensor
+    ) -> tuple[tf.Tensor, ...]:
+        """Takes the cell's output apart, of one step or of a sequence.
+
+        Args:
+            output: the cell's `[B, ...]` or a sequence's `[B, T, ...]`, a tensor or a
+                `keras.KerasTensor`.
+
+        Returns:
+            `(window, glimpse, score)`, `[B, 6]` or `[B, T, 6]` in pixels,
+            `[B, N, M, C]` or `[B, T, N, M, C]` in 0..1, and `[B]` or `[B, T]` in 0..1.
+        """
+        steps = [-1 if length is None else length for length in output.shape[1:-1]]
+        reshape = keras.layers.Reshape((*steps, *self.glimpse_shape), dtype="float32")
+        return output[..., :6], reshape(output[..., 7:]), output[..., 6]
+
+    def get_initial_state(
+        self,
+        batch_size: int | tf.Tensor | None = None,
+        activations: tf.Tensor | None = None,
+    ) -> list[tf.Tensor]:
+        """The states before the first frame: nothing but the first window.
+
+        Args:
+            batch_size: number of sequences `B`.
+            activations: float `[B, 6]`, the raw window, `context` times the target's
+                box, of each sequence. Default: zeros, the middle of the frame.
+
+        Returns:
+            List of float32 tensors of the sizes in `state_size`.
+        """
+        states = [tf.zeros([batch_size, size]) for size in self.state_size]
+        if activations is not None:
+            states[0] = activations
+        return states
+
+    def get_config(self) -> dict[str, object]:
+        config = super().get_config()
+        del config["dtype"]  # Always float32.
+        return config | {
+            "features": keras.saving.serialize_keras_object(self.features),
+            "units": self.units,
+            "context": self.context,
+            "min_sigma": self.glimpse.min_sigma,
+            "implementation": self.implementation,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, object]) -> "CorrelationCell":
+        config = copy.deepcopy(config)  # Keras takes apart what it deserialises.
+        config["features"] = keras.saving.deserialize_keras_object(config["features"])
+        return super().from_config(config)
+
+
+class _Found(NamedTuple):
+    """Peaks: places `[..., 2]` in cells, heights and sharpnesses `[..., 1]`."""
+
+    place: tf.Tensor
+    height: tf.Tensor
+    sharpness: tf.Tensor
+
+    def highest(self, heights):
+        """The one of several windows, by their heights `[B, K, 1]`."""
+        best = tf.argmax(heights[..., 0], axis=-1, output_type=tf.int32)
+        return _Found(*(tf.gather(values, best, batch_dims=1) for values in self))
+
+    @property
+    def value(self):
+        return self.height * tf.sqrt(self.sharpness)
+
+    def confidence(self, usual):
+        """As a share of what is usual; one where nothing is."""
+        return tf.where(usual > 0.0, tf.math.divide_no_nan(self.value, usual), 1.0)
+
+
+def _shape_of(features, which):
+    shape = getattr(features, which, None)
+    if not (isinstance(shape, tuple) and len(shape) == 4 and all(shape[1:])):
+        raise ValueError(
+            "Expected `features` to be a Keras model of glimpses [B, N, M, C] to maps "
+            f"[B, cells, cells, F] of known sizes. Received its {which}: {shape}"
+        )
+    return shape[1:]
+
+
+def _unit(maps):
+    """Maps of mean square one."""
+    power = tf.reduce_mean(tf.square(maps), axis=[1, 2, 3], keepdims=True)
+    return maps * tf.math.rsqrt(power + 1e-3)
+
+
+def _vertex(heights):
+    """Where parabolas through the heights of three sizes are highest, in -1..1."""
+    heights = tf.reshape(heights, [-1, 2, len(_SIZES)])
+    same, smaller, larger = tf.unstack(heights, axis=-1)
+    bend = tf.maximum(2.0 * same - smaller - larger, 1e-6)
+    return tf.clip_by_value(0.5 * (larger - smaller) / bend, -1.0, 1.0)
+
+
+def _at(maps, place):
+    """The values `[B, 1]` of maps at places, or at the nearest edge."""
+    cells = maps.shape[-1]
+    nearest = tf.cast(tf.round(place), tf.int32) + cells // 2
+    nearest = tf.clip_by_value(nearest, 0, cells - 1)
+    index = nearest[:, 1:] * cells + nearest[:, :1]
+    return tf.gather(tf.reshape(maps, [-1, cells**2]), index, batch_dims=1)
+
+
+def _renewed(memory, sample, shares):
+    """Moves the memories `[B, 2, ...]` by their shares `[B, 2]` towards a sample."""
+    shape = memory.shape[2:]
+    shares = tf.reshape(shares, [-1, 2, *[1] * len(shape)])
+    memory += shares * (sample[:, tf.newaxis] - memory)
+    return tf.reshape(memory, [-1, 2 * math.prod(shape)])

@@ -1,0 +1,156 @@
+"""Any target, in any video."""
+
+import dataclasses
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+from ratm_tf import pretrained
+from ratm_tf.attention import CorrelationCell
+from ratm_tf.datasets import cutout_sequences, labelled
+from ratm_tf.recipes.experiment import Experiment
+from ratm_tf.recipes.recipe import Recipe, from_table, named
+from ratm_tf.types import Implementation
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TargetsRecipe(Recipe):
+    """Follows whatever it is given in the first frame, by what it looks like.
+
+    The cell is a `ratm_tf.CorrelationCell`, not the paper's. Its features were taught
+    before, by `ratm_tf.training.pretrain_target_features`, and are frozen; what learns
+    is the network that corrects boxes and tells how sure it is of them.
+
+    Attributes:
+        cutouts_path, pennfudan_path: see `ratm_tf.datasets.cutout_sequences`.
+        features: the features, a `.keras` file or `pretrained:NAME`.
+        channels: of the frames, 3 for RGB.
+
+    Example:
+    >>> ratm_tf.recipes.targets("cutouts").recurrent_cell
+    'gru'
+    """
+
+    cutouts_path: str
+    pennfudan_path: str | None = None
+    features: str
+    channels: int = 3
+
+    def build(
+        self, *, seed: int = 0, implementation: Implementation = "auto"
+    ) -> Experiment:
+        features = pretrained.load(self.features)
+        features.trainable = False
+        cell = CorrelationCell(
+            features,
+            self.units,
+            context=self.box_scale,
+            implementation=implementation,
+        )
+        tracker = self._compiled(
+            cell, metrics={"scores": keras.metrics.AUC(name="auc")}
+        )
+
+        def sequences(start):
+            return self._films("train", seed, start=start).map(_labelled)
+
+        return Experiment(
+            recipe=self,
+            seed=seed,
+            tracker=tracker,
+            sequences=sequences,
+            validation=None,
+            test=self.test_data(seed=seed),
+            data={"name": "cutouts"},
+        )
+
+    def test_data(self, *, seed: int = 0) -> tf.data.Dataset:
+        return self._films(
+            "test",
+            seed,
+            num_frames=self.test_frames,
+            num_sequences=self.test_sequences,
+        )
+
+    @property
+    def spans(self) -> list[tuple[int, int] | None]:
+        """As many frames as in training, and the whole sequences."""
+        return [(1, self.train_frames), None]
+
+    @property
+    def choices(self) -> dict[str, object]:
+        """The preset and the features."""
+        return {name: getattr(self, name) for name in ("preset", "features")}
+
+    def _films(self, split, seed, **options):
+        return cutout_sequences(
+            split,
+            seed=seed,
+            **{
+                "num_frames": self.train_frames,
+                "batch_size": self.batch_size,
+                "frame_size": self.frame_size,
+                "cutouts_path": self.cutouts_path,
+                "pennfudan_path": self.pennfudan_path,
+            }
+            | options,
+        )
+
+
+def _labelled(film):
+    """With boxes that count where they can be seen, and scores that always do."""
+    inputs, labels, seen = labelled(film)
+    weights = {"boxes": seen, "corner_boxes": seen, "scores": tf.ones_like(seen)}
+    return inputs, labels, weights
+
+
+_FAST = {
+    "recurrent_cell": "gru",
+    "units": 48,
+    "glimpse_size": (64, 64),
+    "initial_window": "given",
+    "box_scale": 3.5,
+    "frame_size": (160, 160),
+    "features": "pretrained:target_features",
+    "losses": {"boxes": "relative", "scores": "crossentropy"},
+    "loss_weights": {"boxes": 10.0, "scores": 1.0},
+    "optimizer": "adam",
+    "learning_rate": 3e-3,
+    "decay": "cosine",
+    "warmup_steps": 50,
+    "clipnorm": 0.5,
+    "batch_size": 8,
+    "steps": 400,
+    "steps_per_epoch": 25,
+    "train_frames": 24,
+    "test_frames": 72,
+    "test_sequences": 200,
+}
+
+
+def targets(
+    cutouts_path: str, preset: Literal["fast"] = "fast", **changes: object
+) -> TargetsRecipe:
+    """The recipe of a tracker of any target.
+
+    Args:
+        cutouts_path: folder of cut-outs and backgrounds, see
+            `ratm_tf.datasets.cutout_sequences`.
+        preset: `"fast"`.
+        **changes: fields of `TargetsRecipe` with other values.
+
+    Returns:
+        A `TargetsRecipe`.
+
+    Raises:
+        ValueError: if there is no such preset.
+        TypeError: if there is no such field.
+
+    Example:
+    >>> ratm_tf.recipes.targets("cutouts", steps=100).train_frames
+    24
+    """
+    table = named("preset", preset, {"fast": _FAST})
+    table = table | {"cutouts_path": str(cutouts_path)}
+    return from_table(TargetsRecipe, preset, table, **changes)

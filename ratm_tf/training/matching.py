@@ -1,0 +1,307 @@
+"""Teaches a cell's features to tell targets from what is around them."""
+
+import pathlib
+
+import keras
+import tensorflow as tf
+
+from ratm_tf.attention import CorrelationCell, activations_from_window
+from ratm_tf.boxes import scale_box, window_from_box
+from ratm_tf.pretrained.compact import save_compact
+from ratm_tf.training.checkpoints import Checkpoints
+from ratm_tf.training.run_folder import run_folder
+from ratm_tf.types import Path, Shape
+
+# Frames of a film that are kept, those of them that are drawn for a step, and those of
+# these, the first ones, that the filter is made of.
+_KEPT, _DRAWN, _LEARNT = 8, 5, 2
+# Sizes of a target that are searched, and the label's width: in windows, and in steps.
+_STEP = 1.05
+_SIZES = [1.0 / _STEP, 1.0, _STEP]
+_PLACE_WIDTH, _SIZE_WIDTH = 0.02, 0.7
+# How far, in boxes, windows are off their targets: most are near, a few far.
+_SHIFT, _MOST_SHIFT = 0.15, 1.3
+_GROWTH, _MOST_GROWTH = 0.05, 0.12
+_JITTER = 0.02
+
+
+class Matching(keras.Model):
+    """Finds a film's target in some of its frames by the filter of two others.
+
+    It learns by softmax cross-entropy over all places, and three sizes, of the
+    responses; through the ridge regression, whose answer has a gradient.
+
+    Args:
+        cell: the `ratm_tf.CorrelationCell` whose features learn.
+
+    Call arguments:
+        inputs: dict of `frames`, `[B, T, H, W, C]`, uint8 in 0..255 or floating in
+            0..1, and `windows`, float32 `[B, T, 6]`, the raw windows through which to
+            see them: the first two on the target, the others anywhere near.
+
+    Returns:
+        Logits `[B, T - 2, 3 * cells * cells]` of the other frames, over sizes, rows and
+        columns.
+
+    Example:
+    >>> cell = ratm_tf.CorrelationCell(ratm_tf.features.target_features())
+    >>> frames, windows = tf.zeros([1, 3, 80, 80, 3]), tf.ones([1, 3, 6])
+    >>> Matching(cell)({"frames": frames, "windows": windows}).shape
+    TensorShape([1, 1, 3072])
+    """
+
+    def __init__(self, cell: CorrelationCell, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.cell = cell
+        self.log_temperature = self.add_weight(
+            name="log_temperature",
+            shape=(),
+            initializer=keras.initializers.Constant(3.0),
+        )
+
+    @property
+    def trainable_weights(self) -> list[keras.Variable]:
+        """Those of the features, and the temperature."""
+        return [*self.cell.features.trainable_weights, self.log_temperature]
+
+    def build(self, inputs_shape: dict[str, Shape]) -> None:
+        batch_size, _, *frame = inputs_shape["frames"]
+        if not self.cell.built:
+            self.cell.build((batch_size, *frame))
+
+    def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        cell, cells = self.cell, self.cell.filter.cells
+        learnt = self._maps(inputs, slice(None, _LEARNT), [1.0])
+        searched = self._maps(inputs, slice(_LEARNT, None), _SIZES)
+        means = [
+            tf.reduce_mean(tf.reshape(fit, [-1, _LEARNT, *fit.shape[1:]]), axis=1)
+            for fit in cell.filter.fit(learnt)
+        ]
+        response = cell.filter.respond(cell.filter.solve(*means), searched)
+        response *= tf.exp(self.log_temperature)
+        frames = inputs["frames"].shape[1] - _LEARNT
+        return tf.reshape(response, [-1, frames, len(_SIZES) * cells**2])
+
+    def _maps(self, inputs, part, sizes):
+        """The features of some of the frames, at some sizes."""
+        frames = tf.convert_to_tensor(inputs["frames"])[:, part]
+        frames = tf.reshape(frames, tf.concat([[-1], tf.shape(frames)[2:]], axis=0))
+        windows = tf.reshape(inputs["windows"][:, part], [-1, 1, 6])
+        scales = [[1.0, 1.0, *[size] * 4] for size in sizes]
+        glimpses, _ = self.cell.read(frames, windows * scales)
+        return self.cell.described(glimpses)
+
+
+def matching_examples(
+    films: tf.data.Dataset, cell: CorrelationCell, seed: int = 0
+) -> tf.data.Dataset:
+    """Films with windows on and near their targets, and where those are in them.
+
+    Args:
+        films: batches of dicts of `frames` `[B, T, H, W, C]`, `boxes` `[B, T, 4]` and
+            `mask` `[B, T]`, as `ratm_tf.datasets.cutout_sequences` has them, of three
+            frames at least.
+        cell: whose windows they are.
+        seed: integer, of where windows are.
+
+    Returns:
+        Dataset of `(inputs, labels, weights)` for `Matching`: labels, a blurred place
+        and size, add up to one; weights `[B, T - 2]` are 1 where the target is seen, in
+        the first two frames and the one at hand, and 0 elsewhere.
+
+    Example:
+    >>> cell = ratm_tf.CorrelationCell(ratm_tf.features.target_features())
+    >>> film = {"frames": tf.zeros([1, 3, 80, 80, 3]), "mask": tf.ones([1, 3], tf.bool),
+    ...         "boxes": tf.tile([[[20.0, 20.0, 40.0, 50.0]]], [1, 3, 1])}
+    >>> films = tf.data.Dataset.from_tensors(film)
+    >>> inputs, labels, weights = next(iter(matching_examples(films, cell)))
+    >>> labels.shape, weights.numpy()
+    (TensorShape([1, 1, 3072]), array([[1.]], dtype=float32))
+    """
+    cells, context = cell.filter.cells, cell.context
+    grid = tf.range(cells, dtype=tf.float32) / cells - 0.5
+
+    def bell(distance, width):
+        return tf.exp(-0.5 * tf.square(distance / width))
+
+    def example(index, film):
+        boxes = film["boxes"]
+        batch_size, length = tf.unstack(tf.shape(boxes)[:2])
+        noise = tf.random.stateless_normal(
+            [batch_size, length, 6], [seed, tf.cast(index, tf.int32)]
+        )
+        # Student's t of three degrees.
+        tail = tf.norm(noise[..., :3], axis=-1, keepdims=True) / 3**0.5 + 0.03
+        far = tf.clip_by_value(_SHIFT * noise[..., 3:5] / tail, -1, 1) * _MOST_SHIFT
+        other = tf.clip_by_value(_GROWTH * noise[..., 5:], -_MOST_GROWTH, _MOST_GROWTH)
+        searched = tf.range(length)[:, tf.newaxis] >= _LEARNT
+        shift = tf.where(searched, far, _JITTER * noise[..., 3:5])
+        growth = tf.exp(tf.where(searched, other, _JITTER * noise[..., 5:]))
+
+        size = boxes[..., 2:] - boxes[..., :2]
+        center = (boxes[..., :2] + boxes[..., 2:]) / 2.0 + shift * size
+        half = size * growth / 2.0
+        window = window_from_box(
+            scale_box(tf.concat([center - half, center + half], axis=-1), context),
+            cell.glimpse_size,
+        )
+        frame_size = tf.unstack(tf.shape(film["frames"])[2:4])
+        windows = activations_from_window(window, frame_size, cell.glimpse_size)
+
+        place = (-shift / growth / context)[:, _LEARNT:]  # In windows.
+        steps = -tf.math.log(growth[:, _LEARNT:]) / tf.math.log(_STEP)
+        label = tf.einsum(
+            "bts,bty,btx->btsyx",
+            bell(tf.constant([-1.0, 0.0, 1.0]) - steps, _SIZE_WIDTH),
+            bell(grid - place[..., 1:], _PLACE_WIDTH),
+            bell(grid - place[..., :1], _PLACE_WIDTH),
+        )
+        count = boxes.shape[1] - _LEARNT
+        label = tf.reshape(label, [-1, count, len(_SIZES) * cells**2])
+        total = tf.reduce_sum(label, axis=-1, keepdims=True)
+        learnt, sought = film["mask"][:, :_LEARNT], film["mask"][:, _LEARNT:]
+        seen = tf.reduce_all(learnt, axis=1, keepdims=True) & sought
+        inputs = {"frames": film["frames"], "windows": windows}
+        return inputs, label / total, tf.cast(seen, tf.float32)
+
+    return films.enumerate().map(example, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def pretrain_target_features(
+    model_dir: Path,
+    features: keras.Model,
+    films: tf.data.Dataset,
+    validation: tf.data.Dataset,
+    *,
+    steps: int,
+    batch_size: int = 8,
+    steps_per_epoch: int = 200,
+    learning_rate: float = 3e-3,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Trains features of targets, so that a filter of them finds its target.
+
+    Of each film some frames are kept in memory. A step draws some of these, in any
+    order. Writes the features to `model_dir/model.keras`; called again after an
+    interruption, it goes on after the last finished epoch.
+
+    Args:
+        model_dir: output folder, made if need be.
+        features: see `ratm_tf.CorrelationCell`.
+        films: finite dataset of films, see `matching_examples`, not batched, of eight
+            frames at least.
+        validation: likewise.
+        steps: training steps, rounded up to whole epochs.
+        batch_size: films a step.
+        steps_per_epoch: steps between checkpoints.
+        learning_rate: of Adam, at most: it rises over 300 steps, and falls to 0.
+        seed: integer, of what is drawn.
+
+    Returns:
+        Dict of measures on the validation films: `loss`; `found`, the part of frames
+        in which the highest response is no further than a cell off; and `size`, that in
+        which it is of the right size.
+
+    Raises:
+        ValueError: if `model_dir` holds another run.
+        RuntimeError: if another process trains in `model_dir`.
+
+    Example:
+    >>> import tempfile
+    >>> film = {"frames": tf.zeros([8, 80, 80, 3]), "mask": tf.ones([8], tf.bool),
+    ...         "boxes": tf.tile([[20.0, 20.0, 40.0, 50.0]], [8, 1])}
+    >>> films = tf.data.Dataset.from_tensors(film)
+    >>> measured = pretrain_target_features(
+    ...     tempfile.mkdtemp(), ratm_tf.features.target_features(), films, films,
+    ...     steps=1, batch_size=1)
+    1/1...
+    >>> sorted(measured)
+    ['found', 'loss', 'size']
+    """
+    cell = CorrelationCell(features)
+    matching = Matching(cell)
+    warmup = min(300, steps // 2)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else learning_rate,
+        max(steps - warmup, 1),
+        warmup_target=learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    matching.compile(
+        keras.optimizers.Adam(rate, global_clipnorm=1.0),
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+        weighted_metrics=[_found(cell.filter.cells), _right_size(cell.filter.cells)],
+        jit_compile=False,
+    )
+
+    def batches(films, seed, repeat):
+        kept = films.enumerate().map(_some(_KEPT, seed)).cache()
+        kept = kept.repeat() if repeat else kept
+        drawn = kept.enumerate().map(_some(_DRAWN, seed + 1, shuffled=True))
+        drawn = drawn.batch(batch_size, drop_remainder=repeat)
+        return matching_examples(drawn, cell, seed).prefetch(2)
+
+    tested = batches(validation, 0, repeat=False).cache()
+    matching(next(iter(tested))[0])  # Builds it.
+    with run_folder(model_dir, {"seed": seed, "batch_size": batch_size}) as folder:
+        checkpoints = Checkpoints(
+            folder / "checkpoints", steps_per_epoch=min(steps, steps_per_epoch)
+        )
+        checkpoints.restore(matching)
+        matching.fit(
+            batches(films, seed + checkpoints.epoch, repeat=True),
+            steps_per_epoch=checkpoints.steps_per_epoch,
+            initial_epoch=checkpoints.epoch,
+            epochs=-(-steps // checkpoints.steps_per_epoch),
+            shuffle=False,
+            validation_data=tested,
+            callbacks=[
+                checkpoints,
+                keras.callbacks.TensorBoard(pathlib.Path(folder) / "logs"),
+            ],
+        )
+        save_compact(features, folder / "model.keras")
+    return matching.evaluate(tested, return_dict=True)
+
+
+def _some(count, seed, shuffled=False):
+    """A function that draws some frames of a film, by its index."""
+
+    def draw(index, film):
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(tf.shape(film["boxes"])[0]), [seed, tf.cast(index, tf.int32)]
+        )[:count]
+        order = tf.ensure_shape(order if shuffled else tf.sort(order), [count])
+        return {
+            name: tf.gather(film[name], order) for name in ("frames", "boxes", "mask")
+        }
+
+    return draw
+
+
+def _found(cells):
+    def found(label, logits):
+        apart = [
+            tf.abs(true - best)
+            for true, best in zip(
+                _places(label, cells), _places(logits, cells), strict=True
+            )
+        ]
+        return tf.cast(tf.maximum(*apart[1:]) <= 1, tf.float32)
+
+    return found
+
+
+def _right_size(cells):
+    def size(label, logits):
+        return tf.cast(
+            _places(label, cells)[0] == _places(logits, cells)[0], tf.float32
+        )
+
+    return size
+
+
+def _places(numbers, cells):
+    """Size, row and column of the highest of numbers."""
+    best = tf.argmax(numbers, axis=-1)
+    return best // cells**2, best // cells % cells, best % cells
