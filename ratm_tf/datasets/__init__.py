@@ -8,6 +8,7 @@ import typing
 
 _HOMES = {
     "bouncing_balls_sequences": "bouncing_balls.sequences",
+    "cutout_sequences": "cutouts.sequences",
     "kth_sequences": "kth.sequences",
     "labelled": "examples",
     "load_digits": "sources.mnist",
@@ -23,6 +24,7 @@ _HOMES = {
 _FOLDERS = (
     "annotated",
     "bouncing_balls",
+    "cutouts",
     "kth",
     "moving_mnist",
     "otb",
@@ -32,6 +34,7 @@ _FOLDERS = (
 
 __all__ = [
     "bouncing_balls_sequences",
+    "cutout_sequences",
     "kth_sequences",
     "labelled",
     "load_digits",
@@ -48,6 +51,7 @@ __all__ = [
 if typing.TYPE_CHECKING:  # What tools see; `__getattr__` loads it later.
     from ratm_tf.datasets.annotated.videos import videos
     from ratm_tf.datasets.bouncing_balls.sequences import bouncing_balls_sequences
+    from ratm_tf.datasets.cutouts.sequences import cutout_sequences
     from ratm_tf.datasets.examples import labelled, tracker_inputs
     from ratm_tf.datasets.kth.sequences import kth_sequences
     from ratm_tf.datasets.moving_mnist.sequences import moving_mnist_sequences

@@ -63,26 +63,53 @@ def load_penn_fudan(split, path=None):
     >>> len(cutouts), streets[0].dtype
     (4, dtype('uint8'))
     """
-    one_of("split", split, SPLITS)
     cutouts, streets = [], []
+    for image, mask in annotated_streets(split, path):
+        cutouts += cut_out(image[..., 0], mask)
+        streets.append(_empty_street(image[..., 0], mask))
+    return cutouts, streets
+
+
+def annotated_streets(split, path=None, channels=1):
+    """Reads the images of one split and where people are in them.
+
+    Args:
+        split: "train" or "test".
+        path: as in `load_penn_fudan`.
+        channels: 1 for grey, 3 for RGB.
+
+    Yields:
+        Pairs of an image, uint8 of shape [h, w, channels], and its mask, integer of
+        shape [h, w], 0 for the background and 1.. for each person.
+
+    Raises:
+        As `load_penn_fudan`.
+
+    Example:
+    >>> import pathlib
+    >>> from ratm_tf.datasets.sources.penn_fudan import annotated_streets
+    >>> drawn = "datasets/people/dummy_data/PennFudanPed"
+    >>> drawn = pathlib.Path(ratm_tf.__file__).parent / drawn
+    >>> [image.shape[2] for image, mask in annotated_streets("test", drawn, channels=3)]
+    [3, 3]
+    """
+    one_of("split", split, SPLITS)
     for image_path, mask_path in _of_split(split, *_find(path)):
-        image = read_picture(image_path)[..., 0]
+        image = read_picture(image_path, channels)
         mask = cv2.imread(str(mask_path), cv2.IMREAD_UNCHANGED)
-        if mask is None or mask.shape != image.shape:
+        if mask is None or mask.shape != image.shape[:2]:
             raise ValueError(
-                f"Expected {mask_path} to be a mask of the shape {image.shape} of "
+                f"Expected {mask_path} to be a mask of the shape {image.shape[:2]} of "
                 f"{image_path}. Received: {None if mask is None else mask.shape}"
             )
-        cutouts += cut_out(image, mask)
-        streets.append(_empty_street(image, mask))
-    return cutouts, streets
+        yield image, mask
 
 
 def cut_out(image, mask):
     """Cuts out the people that are whole.
 
     Args:
-        image: uint8 of shape [h, w].
+        image: uint8 of shape [h, w], or [h, w, channels].
         mask: integer of shape [h, w], 0 for the background and 1.. for each person.
 
     Returns:

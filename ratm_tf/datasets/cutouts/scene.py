@@ -1,0 +1,477 @@
+"""A film of one target: what is in it, how it moves, what a camera makes of it."""
+
+import functools
+
+import numpy as np
+
+from ratm_tf.datasets.cutouts.motion import (
+    Camera,
+    Course,
+    drift,
+    fold,
+    rotations,
+    wander,
+)
+from ratm_tf.datasets.cutouts.sprite import Bend, draw, make_sprite, smear
+from ratm_tf.opencv import cv2
+
+_VISIBLE = 1 / 3
+_DESIGNED_FOR = 160  # Lengths in pixels are meant for frames of this size.
+
+
+def film(rng, pictures, num_frames, frame_size):
+    """Films one target.
+
+    Args:
+        rng: a `numpy.random.Generator`.
+        pictures: `ratm_tf.datasets.sources.cutouts.Pictures` to choose from.
+        num_frames: T.
+        frame_size: (height, width) in pixels.
+
+    Returns:
+        Dict of arrays as described in `cutout_sequences`.
+    """
+    unit = min(frame_size) / _DESIGNED_FOR
+    street = rng.random() < 0.3  # Small walkers before a still, structured background.
+    image, is_person = _subject(rng, pictures, street)
+    course = _course(rng, image, is_person, street, num_frames, frame_size, unit)
+    camera, course = _camera(rng, course, street, frame_size, unit)
+    exposure = rng.choice([0, 0.3, 0.6, 1.0], p=[0.5, 0.2, 0.2, 0.1])
+
+    def sprite(image, course, bend=None, nearness=1.0):
+        return make_sprite(image, course, camera, bend, nearness, exposure)
+
+    target = sprite(image, course, _bend(rng, is_person))
+    behind, front = [], []
+    for other, path, person in _others(
+        rng, pictures, image, is_person, course, street, frame_size
+    ):
+        made = sprite(other, path, _bend(rng, person))
+        (front if rng.random() < 0.4 else behind).append(made)
+    for other, path in _furniture(rng, pictures, course, street, frame_size, unit):
+        (front if rng.random() < 0.5 else behind).insert(0, sprite(other, path))
+    if rng.random() < (0.5 if street else 0.3):
+        occluder, path, person = _occluder(rng, pictures, course, street)
+        front.append(sprite(occluder, path, _bend(rng, person) if person else None))
+
+    view = _background(rng, pictures, camera, exposure, street, frame_size)
+    shown = np.zeros(frame_size, np.uint8)
+    visible = np.zeros(num_frames)
+
+    def views():
+        for t in range(num_frames):
+            canvas = view(t)
+            for other in behind:
+                draw(canvas, other, t, shown)
+            shown[:] = 0
+            draw(canvas, target, t, shown, target=True)
+            for other in front:
+                draw(canvas, other, t, shown)
+            visible[t] = cv2.sumElems(shown)[0] / 255 / target.areas[t]
+            yield canvas
+
+    frames = np.stack(list(_exposed(rng, views(), num_frames)))
+    boxes = target.boxes.astype(np.float32)
+    return {
+        "frames": frames,
+        "boxes": boxes,
+        "initial_box": _initial_box(rng, boxes[0]),
+        "mask": visible >= _VISIBLE,
+    }
+
+
+def _initial_box(rng, box):
+    """The first box as a detector or a hand gives it, sometimes half of the target."""
+    centre, size = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
+    poor = rng.random()
+    if poor < 0.08:  # A half of it, the left, right, upper or lower one.
+        axis = rng.integers(2)
+        share = rng.uniform(0.45, 0.75)
+        centre[axis] += rng.choice([-1, 1]) * size[axis] * (1 - share) / 2
+        size[axis] *= share
+    if poor < 0.15:
+        centre = centre + rng.normal(0, 0.12, 2) * size
+        size = size * np.exp(rng.normal(0, 0.15) + rng.normal(0, 0.1, 2))
+    else:
+        centre = centre + rng.normal(0, 0.025, 2) * size
+        size = size * np.exp(rng.normal(0, 0.03, 2))
+    return np.concatenate([centre - size / 2, centre + size / 2]).astype(np.float32)
+
+
+# What is shown ------------------------------------------------------------------------
+
+
+def _one_of(rng, images):
+    return images[rng.integers(len(images))]
+
+
+def _subject(rng, pictures, street):
+    """An RGBA image in colours of its own, and whether it is a whole person."""
+    kind = rng.random()
+    if kind < (0.8 if street else 0.35):
+        image, is_person = _one_of(rng, pictures.people), True
+    elif kind < (0.8 if street else 0.4):
+        image, is_person = _one_of(rng, pictures.others), False
+    elif kind < (0.95 if street else 0.75):
+        image, is_person = _one_of(rng, pictures.things), False
+    else:
+        image, is_person = _piece(rng, _one_of(rng, pictures.backgrounds)[0]), False
+    return _recoloured(rng, image), is_person
+
+
+def _piece(rng, photograph):
+    """A piece of a photograph, with straight or round edges."""
+    rows, columns = (int(min(n, rng.uniform(30, 130))) for n in photograph.shape[:2])
+    y = rng.integers(photograph.shape[0] - rows + 1)
+    x = rng.integers(photograph.shape[1] - columns + 1)
+    corners = rng.integers(3, 9)
+    angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
+    if rng.random() < 0.3 or np.diff(angles).max() > 2.5:
+        corners, angles = 24, np.linspace(0, 2 * np.pi, 25)[:-1]
+        radii = np.full(corners, rng.choice([1.0, 1.3]))
+    else:
+        radii = rng.uniform(0.6, 1.4, corners)
+    around = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radii[:, np.newaxis]
+    points = np.clip(around, -1, 1) * [columns / 2 - 2, rows / 2 - 2]
+    points += [columns / 2, rows / 2]
+    alpha = np.zeros([rows, columns], np.uint8)
+    cv2.fillPoly(alpha, [np.rint(points).astype(np.int32)], 255, cv2.LINE_AA)
+    x1, y1, width, height = cv2.boundingRect(alpha)
+    image = np.dstack([photograph[y : y + rows, x : x + columns], alpha])
+    return image[max(y1 - 1, 0) : y1 + height + 1, max(x1 - 1, 0) : x1 + width + 1]
+
+
+def _recoloured(rng, image):
+    """Other colours, contrast and brightness, often mirrored."""
+    contrast = rng.uniform(0.6, 1.2)
+    gains = contrast * np.exp(rng.normal(0, 0.12, 3))
+    order = rng.permutation(3) if rng.random() < 0.4 else np.arange(3)
+    mean = 110 * (1 - contrast) + rng.normal(0, 18)
+    matrix = np.zeros([3, 4])
+    matrix[np.arange(3), order] = gains
+    matrix[:, 3] = mean
+    colours = cv2.transform(image[..., :3], matrix)
+    image = np.dstack([colours, image[..., 3]])
+    return image[:, ::-1] if rng.random() < 0.5 else image
+
+
+def _bend(rng, person):
+    if person:
+        return Bend(0.45, rng.uniform(0.1, 0.45), rng.uniform(0, 0.1), 0.5)
+    if rng.random() < 0.5:
+        return None
+    sway, stride = rng.uniform(0, 0.12), rng.uniform(0, 0.15)
+    return Bend(rng.uniform(0, 0.4), stride, sway, rng.uniform(0.3, 1.5))
+
+
+# How it moves -------------------------------------------------------------------------
+
+
+def _course(rng, image, is_person, street, num_frames, frame_size, unit):
+    """The target's way through the world."""
+    limits = np.array(frame_size[::-1])
+    side = np.exp(rng.uniform(np.log(13), np.log(30 if street else 60))) * unit
+    aspect = np.sqrt(image.shape[1] / image.shape[0]) * np.exp(rng.normal(0, 0.06))
+    size = np.minimum(side * np.array([aspect, 1 / aspect]), 0.75 * limits)
+    if street:
+        tempo, jitter = np.exp(rng.normal(np.log(0.03), 0.7)), 0.1
+    else:
+        tempo, jitter = np.exp(rng.normal(np.log(0.025), 1.1)), 0.4
+    tempo = min(tempo, 0.4)
+    return _moving(rng, size, is_person, tempo, jitter, num_frames, street, unit)
+
+
+def _moving(rng, size, is_person, tempo, jitter, num_frames, steady, unit=1.0):
+    """A thing on its own way from the world's origin; `tempo` in boxes a frame."""
+    if is_person:
+        way = np.array([rng.choice([-1, 1]), rng.normal(0, 0.1)]) * size[0]
+    else:
+        angle = rng.uniform(0, 2 * np.pi)
+        way = np.array([np.cos(angle), 0.5 * np.sin(angle)]) * size
+    pace = 1 + 0.3 * wander(rng, num_frames, 0.9, 1)
+    steps = tempo * pace * way
+    steps += jitter * tempo * wander(rng, num_frames, 0.7) * size * [1, 0.35]
+    path = np.cumsum(steps, axis=0) - steps[0]
+    growth = 0.004 if steady else rng.choice([0, 0.005, 0.015, 0.04])
+    zoom = drift(rng, num_frames, growth, *_growth(size, unit))
+    warp = drift(rng, num_frames, rng.choice([0, 0.005, 0.02]), -0.25, 0.25)
+    turn = 0 if is_person and steady else rng.choice([0, 0, 0.01, 0.03])
+    stride = 2 * np.pi * np.abs(steps[:, 0]) / (0.45 * size[1])
+    phase = rng.uniform(0, 6) + np.cumsum(np.clip(stride, 0.1, 1.2))
+    if is_person:
+        path[:, 1] -= 0.012 * size[1] * np.cos(phase)
+        warp *= 0.3
+    return Course(
+        path,
+        size * np.exp(np.stack([zoom + warp, zoom], axis=1)),
+        drift(rng, num_frames, turn, -0.5, 0.5),
+        phase,
+    )
+
+
+def _growth(size, unit):
+    """Limits of a thing's growth, as logarithms."""
+    low = np.log(9 * unit / size.min())
+    return max(min(low, -0.05), -0.8), min(
+        max(np.log(125 * unit / size.max()), 0.05), 0.8
+    )
+
+
+def _camera(rng, course, street, frame_size, unit):
+    """A camera, and the target's course moved to where it sees it."""
+    num_frames = len(course.centre)
+    limits = np.array(frame_size[::-1], float)
+    middle = limits / 2 - 0.5
+    style = rng.choice(
+        ["still", "follows", "free"], p=[0.6, 0.3, 0.1] if street else [0.3, 0.3, 0.4]
+    )
+    start = rng.uniform(0.25, 0.75, 2) * limits
+    shake = {"still": 0.12, "follows": 0.5, "free": 1.0}[style]
+    shake *= rng.exponential() * unit
+    roll = rng.choice([0, 0.004, 0.015]) if style == "free" else 0
+    zoom = rng.choice([0, 0.004, 0.015]) if style != "still" else 0
+    linear = rotations(
+        drift(rng, num_frames, roll, -0.15, 0.15),
+        np.exp(drift(rng, num_frames, zoom, -0.4, 0.4)),
+    )
+    position = shake * np.cumsum(wander(rng, num_frames, 0.5), axis=0) * [1, 0.6]
+    position = fold(position, -15 * unit, 15 * unit) + middle
+    path = course.centre + start
+    if style == "follows":
+        lag = rng.uniform(0.6, 1.0)
+        position += lag * course.centre
+        position += middle - start if rng.random() < 0 else 0
+    elif style == "free":
+        pan = rng.normal(0, 1.5, 2) * unit * [1, 0.4]
+        position += pan * np.arange(num_frames)[:, np.newaxis]
+        if rng.random() < 0.3:
+            jerks = rng.random(num_frames) < 0.15
+            jump = rng.normal(0, 0.5, [num_frames, 2]) * course.size * [1, 0.4]
+            position += np.cumsum(jerks[:, np.newaxis] * jump, axis=0)
+    enters = rng.random() < 0.12
+    if enters:
+        path = _entering(rng, path, course.size, limits)
+        position[:] = middle + (position - position[0]) * 0.2
+    else:
+        if style == "still":
+            path = fold(path, 0.12 * limits, 0.88 * limits)
+        camera = Camera(linear, position, middle)
+        seen = camera.project(path)
+        wanted = np.clip(seen, 0.14 * limits, 0.86 * limits)
+        back = np.linalg.solve(linear, (seen - wanted)[..., np.newaxis])[..., 0]
+        position = position + back
+    return Camera(linear, position, middle), course._replace(centre=path)
+
+
+def _entering(rng, path, size, limits):
+    """Lets a way begin, or end, with the target cut by the frame's border."""
+    side = rng.choice([-1, 1])
+    share = rng.uniform(-0.1, 0.45)  # Of the target that is beyond the border.
+    speed = np.exp(rng.normal(np.log(0.06), 0.6)) * size[0, 0]
+    way = path - path[0]
+    way[:, 0] = speed * np.arange(len(path)) + 0.2 * way[:, 0]
+    edge = (share - 0.5) * size[0, 0]
+    path = np.stack([edge - way[:, 0] * -1, path[0, 1] + way[:, 1]], axis=1)
+    path[:, 0] = np.minimum(path[:, 0], 0.8 * limits[0])
+    if rng.random() < 0.4:
+        path = path[::-1].copy()
+    if side > 0:
+        path[:, 0] = limits[0] - 1 - path[:, 0]
+    return path
+
+
+# What else is there -------------------------------------------------------------------
+
+
+def _others(rng, pictures, image, is_person, course, street, frame_size):
+    """Yields images, courses and whether they are people: some like the target."""
+    num_frames = len(course.centre)
+    limits = np.array(frame_size[::-1])
+    size = course.size[0]
+    side = np.sqrt(size.prod())
+    for _ in range(rng.choice(5, p=[0.25, 0.25, 0.25, 0.15, 0.1])):
+        likeness = rng.random()
+        if likeness < 0.15:
+            other, person = image, is_person
+        elif likeness < 0.35:
+            other, person = _recoloured(rng, image), is_person
+        elif is_person:
+            other, person = _recoloured(rng, _one_of(rng, pictures.people)), True
+        else:
+            other, person = _subject(rng, pictures, street)
+        aspect = np.sqrt(other.shape[1] / other.shape[0])
+        length = side * np.exp(rng.normal(0, 0.2))
+        own = length * np.array([aspect, 1 / aspect])
+        own *= min(1, (limits * 0.8 / own).min())
+        tempo = min(np.exp(rng.normal(np.log(0.03), 1.0)), 0.3)
+        path = _moving(rng, own, person, tempo, 0.2, num_frames, street)
+        manner = rng.random()
+        t = rng.integers(num_frames)
+        if manner < 0.3:  # Goes along with the target.
+            beside = rng.uniform(0.5, 1.4) * rng.choice([-1, 1]) * size[0]
+            centre = course.centre + [beside, rng.normal(0, 0.15) * size[1]]
+            centre = centre + 0.3 * (path.centre - path.centre[0])
+        elif manner < 0.65:  # Comes by.
+            meets = course.centre[t] + rng.normal(0, [0.4, 0.2]) * size
+            centre = path.centre - path.centre[t] + meets
+        else:
+            centre = path.centre + course.centre[0] + rng.uniform(-0.6, 0.6, 2) * limits
+        yield other, path._replace(centre=centre), person
+
+
+def _standing(centre, size, num_frames):
+    zeros = np.zeros(num_frames)
+    return Course(
+        np.tile(centre, [num_frames, 1]), np.tile(size, [num_frames, 1]), zeros, zeros
+    )
+
+
+def _furniture(rng, pictures, course, street, frame_size, unit):
+    """Yields poles, kerbs and the like that stand about."""
+    num_frames = len(course.centre)
+    for _ in range(rng.integers(4 if street else 2)):
+        image = _strip(rng, pictures)
+        length = rng.uniform(0.4, 1.5) * max(frame_size)
+        size = np.array([rng.uniform(0.1, 0.6) * course.size[0, 0] + 1, length])
+        near = course.centre[rng.integers(num_frames)]
+        centre = near + rng.normal(0, [1.0, 0.3]) * course.size[0]
+        if rng.random() < 0.3:  # A kerb at its feet
+            size = size[::-1]
+            centre = near + [0, rng.uniform(0.3, 0.7) * course.size[0, 1]]
+        yield image, _standing(centre, size, num_frames)
+
+
+def _strip(rng, pictures):
+    """An upright or lying strip of a photograph, or of one colour, opaque."""
+    photograph = _one_of(rng, pictures.backgrounds)[0]
+    rows, columns = (int(min(n, rng.uniform(12, 160))) for n in photograph.shape[:2])
+    y = rng.integers(photograph.shape[0] - rows + 1)
+    x = rng.integers(photograph.shape[1] - columns + 1)
+    colours = photograph[y : y + rows, x : x + columns]
+    if rng.random() < 0.5:
+        colours = np.full_like(colours, colours.mean(axis=(0, 1)))
+        colours = cv2.convertScaleAbs(colours, alpha=rng.uniform(0.3, 1.7))
+    image = np.dstack([colours, np.full([rows, columns], 255, np.uint8)])
+    image[[0, -1], :, 3] = image[:, [0, -1], 3] = 0
+    return image
+
+
+def _occluder(rng, pictures, course, street):
+    """Something that hides the target for a while."""
+    num_frames = len(course.centre)
+    size = course.size[0]
+    side = np.sqrt(size.prod())
+    t = rng.integers(num_frames)
+    kind = rng.random()
+    if kind < 0.4:  # A pole
+        image, person = _strip(rng, pictures), False
+        own = np.array([rng.uniform(0.2, 0.9) * size[0], rng.uniform(2, 6) * size[1]])
+        place = course.centre[t] + [rng.normal(0, 0.2) * size[0], 0]
+        return image, _standing(place, own, num_frames), person
+    if kind < 0.65:  # A car or a hedge before its lower part
+        image = _one_of(rng, pictures.things)
+        image, person = (_strip(rng, pictures) if rng.random() < 0.4 else image), False
+        own = np.array([rng.uniform(1.5, 4) * size[0], rng.uniform(0.4, 0.9) * size[1]])
+        below = [0, rng.uniform(0.3, 0.6) * size[1]]
+        tempo = rng.choice([0.0, 0.1])
+    else:
+        image, person = _subject(rng, pictures, street)
+        aspect = np.sqrt(image.shape[1] / image.shape[0])
+        own = side * rng.uniform(0.6, 1.3) * np.array([aspect, 1 / aspect])
+        below = rng.normal(0, 0.2, 2) * size
+        tempo = np.exp(rng.normal(np.log(0.1), 0.6))
+    path = _moving(rng, own, person, tempo, 0.0, num_frames, steady=True)
+    centre = path.centre - path.centre[t] + course.centre[t] + below
+    return image, path._replace(centre=centre), person
+
+
+def _background(rng, pictures, camera, exposure, street, frame_size):
+    """A function of t that returns what the camera sees of a photograph."""
+    levels = _one_of(rng, pictures.backgrounds)
+    photograph = levels[0]
+    size = np.array(photograph.shape[1::-1])
+    room = (size / frame_size[::-1]).min()
+    zoom = np.exp(rng.uniform(np.log(0.5 * room), np.log(1.1 * room)))  # Its pixels
+    if not street:
+        zoom = np.exp(rng.uniform(np.log(0.4 * room), np.log(room)))
+    level = int(np.clip(np.floor(np.log2(max(zoom, 1)) + 0.3), 0, len(levels) - 1))
+    photograph = levels[level]
+    zoom /= 2**level
+    size = np.array(photograph.shape[1::-1])
+    shown = zoom * np.array(frame_size[::-1])
+    middle = shown / 2 + rng.uniform(0, 1, 2) * np.maximum(size - shown, 0)
+    nearness = rng.choice([1.0, rng.uniform(0.6, 1.0)])
+    mirror = rng.choice([-1, 1])
+    start = camera.position[0]
+    gain, bias = rng.uniform(0.7, 1.15), rng.normal(0, 12)
+
+    # From the frame to the photograph: undo the camera, then place and zoom.
+    inverse = zoom * np.linalg.inv(camera.linear)
+    inverse[:, 0] *= mirror
+    place = nearness * (camera.position - start) * zoom * [mirror, 1] + middle
+    offset = place - inverse @ camera.middle
+    maps = np.concatenate([inverse, offset[..., np.newaxis]], axis=2)
+    moved = -np.diff(
+        nearness * camera.position, axis=0, prepend=nearness * start[np.newaxis]
+    )
+    blurs = exposure * moved
+    photograph = cv2.convertScaleAbs(photograph, alpha=gain, beta=bias)
+
+    def view(t):
+        canvas = cv2.warpAffine(
+            photograph,
+            maps[t],
+            frame_size[::-1],
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
+        return smear(canvas, blurs[t])
+
+    return view
+
+
+# What the camera makes of it ----------------------------------------------------------
+
+
+@functools.lru_cache
+def _noise(shape, strength):
+    """A bank of noise, int16, of which frames take parts."""
+    rng = np.random.default_rng(0)
+    noise = strength * rng.standard_normal(3 * int(np.prod(shape)), np.float32)
+    return np.rint(noise).astype(np.int16)
+
+
+def _exposed(rng, views, num_frames):
+    """Yields frames as a camera stores them, uint8 [H, W, 3]."""
+    grey = rng.random() < 0.2
+    contrast = rng.choice([1.0, 0.75, 0.45], p=[0.6, 0.25, 0.15])
+    contrast *= np.exp(rng.normal(0, 0.1))
+    level = rng.normal(0, 12)
+    tint = np.exp(rng.normal(0, 0.06, 3))
+    light = np.exp(drift(rng, num_frames, rng.choice([0, 0, 0.01, 0.03]), -0.5, 0.4))
+    light *= np.exp(rng.choice([0, 0.01, 0.04]) * rng.standard_normal(num_frames))
+    if rng.random() < 0.05 and num_frames > 1:
+        light[rng.integers(num_frames) :] *= np.exp(rng.normal(0, 0.3))
+    blur = rng.choice([0, 0, 0.5, 0.8, 1.2])
+    strength = int(rng.choice([0, 2, 4, 8], p=[0.3, 0.3, 0.25, 0.15]))
+    quality = rng.choice([0, 85, 60, 35], p=[0.5, 0.2, 0.2, 0.1])
+    grades = np.arange(256)[:, np.newaxis]
+    for t, frame in enumerate(views):
+        if grey:
+            frame = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        curve = ((grades - 115) * contrast + 115 + level) * light[t] * tint
+        curve = np.clip(np.rint(curve), 0, 255).astype(np.uint8)
+        frame = cv2.LUT(frame, curve[:, 1] if grey else curve[np.newaxis])
+        if blur:
+            frame = cv2.GaussianBlur(frame, (5, 5), float(blur))
+        if strength:
+            bank = _noise(frame.shape, strength)
+            first = rng.integers(bank.size - frame.size)
+            noise = bank[first : first + frame.size].reshape(frame.shape)
+            frame = cv2.add(frame, noise, dtype=cv2.CV_8U)
+        if quality:
+            _, code = cv2.imencode(
+                ".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
+            )
+            frame = cv2.imdecode(code, cv2.IMREAD_UNCHANGED)
+        yield cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB) if grey else frame
