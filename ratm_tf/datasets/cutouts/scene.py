@@ -41,6 +41,8 @@ def film(rng, pictures, num_frames, frame_size):
     def sprite(image, course, bend=None, nearness=1.0):
         return make_sprite(image, course, camera, bend, nearness, exposure)
 
+    view = _background(rng, pictures, camera, exposure, street, frame_size)
+    image = _set_off(rng, image, view(0), camera.project(course.centre)[0], course.size[0])
     target = sprite(image, course, _bend(rng, is_person))
     behind, front = [], []
     for other, path, person in _others(
@@ -54,7 +56,8 @@ def film(rng, pictures, num_frames, frame_size):
         occluder, path, person = _occluder(rng, pictures, course, street)
         front.append(sprite(occluder, path, _bend(rng, person) if person else None))
 
-    view = _background(rng, pictures, camera, exposure, street, frame_size)
+    front, behind = _at_first_behind(target, front, behind, frame_size)
+    shade = sprite(*_shade(rng, course, frame_size)) if rng.random() < 0.2 else None
     shown = np.zeros(frame_size, np.uint8)
     visible = np.zeros(num_frames)
 
@@ -68,6 +71,8 @@ def film(rng, pictures, num_frames, frame_size):
             for other in front:
                 draw(canvas, other, t, shown)
             visible[t] = cv2.sumElems(shown)[0] / 255 / target.areas[t]
+            if shade is not None:
+                draw(canvas, shade, t, shown)
             yield canvas
 
     frames = np.stack(list(_exposed(rng, views(), num_frames)))
@@ -78,6 +83,24 @@ def film(rng, pictures, num_frames, frame_size):
         "initial_box": _initial_box(rng, boxes[0]),
         "mask": visible >= _VISIBLE,
     }
+
+
+def _at_first_behind(target, front, behind, frame_size):
+    """Moves what would hide the target in the first frame behind it."""
+    canvas = np.zeros([*frame_size, 3], np.uint8)
+    shown = np.zeros(frame_size, np.uint8)
+    draw(canvas, target, 0, shown, target=True)
+    least = 0.7 * cv2.sumElems(shown)[0]
+    kept, behind = [], list(behind)
+    for other in front:
+        before = shown.copy()
+        draw(canvas, other, 0, shown)
+        if cv2.sumElems(shown)[0] < least:
+            shown = before
+            behind.append(other)
+        else:
+            kept.append(other)
+    return kept, behind
 
 
 def _initial_box(rng, box):
@@ -155,9 +178,26 @@ def _recoloured(rng, image):
     return image[:, ::-1] if rng.random() < 0.5 else image
 
 
+def _set_off(rng, image, frame, centre, size):
+    """Mostly makes the target brighter or darker than what it stands before."""
+    if rng.random() < 0.15:
+        return image
+    x1, y1 = (int(max(n, 0)) for n in centre - size / 2)
+    x2, y2 = (int(max(n, 0)) + 2 for n in centre + size / 2)
+    surroundings = np.mean(cv2.mean(frame[y1:y2, x1:x2])[:3])
+    own = np.mean(cv2.mean(image[..., :3], image[..., 3])[:3])
+    contrast = rng.uniform(15, 70)
+    if abs(own - surroundings) >= contrast:
+        return image
+    brighter = own > surroundings if 60 < surroundings < 190 else surroundings < 60
+    wanted = surroundings + (contrast if brighter else -contrast)
+    colours = cv2.convertScaleAbs(image[..., :3], alpha=wanted / max(own, 20))
+    return np.dstack([colours, image[..., 3]])
+
+
 def _bend(rng, person):
     if person:
-        return Bend(0.45, rng.uniform(0.1, 0.45), rng.uniform(0, 0.1), 0.5)
+        return Bend(0.42, rng.uniform(0.15, 0.55), rng.uniform(0, 0.1), 0.5)
     if rng.random() < 0.5:
         return None
     sway, stride = rng.uniform(0, 0.12), rng.uniform(0, 0.15)
@@ -170,7 +210,7 @@ def _bend(rng, person):
 def _course(rng, image, is_person, street, num_frames, frame_size, unit):
     """The target's way through the world."""
     limits = np.array(frame_size[::-1])
-    side = np.exp(rng.uniform(np.log(13), np.log(30 if street else 60))) * unit
+    side = np.exp(rng.uniform(np.log(14), np.log(42 if street else 70))) * unit
     aspect = np.sqrt(image.shape[1] / image.shape[0]) * np.exp(rng.normal(0, 0.06))
     size = np.minimum(side * np.array([aspect, 1 / aspect]), 0.75 * limits)
     if street:
@@ -190,9 +230,9 @@ def _moving(rng, size, is_person, tempo, jitter, num_frames, steady, unit=1.0):
         way = np.array([np.cos(angle), 0.5 * np.sin(angle)]) * size
     pace = 1 + 0.3 * wander(rng, num_frames, 0.9, 1)
     steps = tempo * pace * way
-    steps += jitter * tempo * wander(rng, num_frames, 0.7) * size * [1, 0.35]
+    steps += jitter * tempo * wander(rng, num_frames, 0.7) * size * [1, 0.5]
     path = np.cumsum(steps, axis=0) - steps[0]
-    growth = 0.004 if steady else rng.choice([0, 0.005, 0.015, 0.04])
+    growth = 0.006 if steady else rng.choice([0.003, 0.01, 0.025, 0.05])
     zoom = drift(rng, num_frames, growth, *_growth(size, unit))
     warp = drift(rng, num_frames, rng.choice([0, 0.005, 0.02]), -0.25, 0.25)
     turn = 0 if is_person and steady else rng.choice([0, 0, 0.01, 0.03])
@@ -240,7 +280,6 @@ def _camera(rng, course, street, frame_size, unit):
     if style == "follows":
         lag = rng.uniform(0.6, 1.0)
         position += lag * course.centre
-        position += middle - start if rng.random() < 0 else 0
     elif style == "free":
         pan = rng.normal(0, 1.5, 2) * unit * [1, 0.4]
         position += pan * np.arange(num_frames)[:, np.newaxis]
@@ -251,7 +290,7 @@ def _camera(rng, course, street, frame_size, unit):
     enters = rng.random() < 0.12
     if enters:
         path = _entering(rng, path, course.size, limits)
-        position[:] = middle + (position - position[0]) * 0.2
+        position = middle + (position - position[0]) * 0.2
     else:
         if style == "still":
             path = fold(path, 0.12 * limits, 0.88 * limits)
@@ -265,19 +304,18 @@ def _camera(rng, course, street, frame_size, unit):
 
 def _entering(rng, path, size, limits):
     """Lets a way begin, or end, with the target cut by the frame's border."""
-    side = rng.choice([-1, 1])
-    share = rng.uniform(-0.1, 0.45)  # Of the target that is beyond the border.
-    speed = np.exp(rng.normal(np.log(0.06), 0.6)) * size[0, 0]
+    width = size[0, 0]
+    hidden = rng.uniform(0, 0.4)  # The share beyond the border.
+    speed = np.exp(rng.normal(np.log(0.06), 0.6)) * width
     way = path - path[0]
-    way[:, 0] = speed * np.arange(len(path)) + 0.2 * way[:, 0]
-    edge = (share - 0.5) * size[0, 0]
-    path = np.stack([edge - way[:, 0] * -1, path[0, 1] + way[:, 1]], axis=1)
-    path[:, 0] = np.minimum(path[:, 0], 0.8 * limits[0])
-    if rng.random() < 0.4:
-        path = path[::-1].copy()
-    if side > 0:
-        path[:, 0] = limits[0] - 1 - path[:, 0]
-    return path
+    x = (0.5 - hidden) * width + speed * np.arange(len(path)) + 0.2 * way[:, 0]
+    x = np.minimum(x, 0.8 * limits[0])
+    if rng.random() < 0.4:  # Leaves, from where it has come to.
+        x = x[::-1] + min(x[0] - x[-1], 0) * rng.uniform(0, 1)
+        x += max((0.5 - hidden) * width - x[0], 0)
+    if rng.random() < 0.5:
+        x = limits[0] - 1 - x
+    return np.stack([x, path[0, 1] + way[:, 1]], axis=1)
 
 
 # What else is there -------------------------------------------------------------------
@@ -334,7 +372,7 @@ def _furniture(rng, pictures, course, street, frame_size, unit):
         length = rng.uniform(0.4, 1.5) * max(frame_size)
         size = np.array([rng.uniform(0.1, 0.6) * course.size[0, 0] + 1, length])
         near = course.centre[rng.integers(num_frames)]
-        centre = near + rng.normal(0, [1.0, 0.3]) * course.size[0]
+        centre = near + rng.normal(0, [2.5, 0.3]) * course.size[0]
         if rng.random() < 0.3:  # A kerb at its feet
             size = size[::-1]
             centre = near + [0, rng.uniform(0.3, 0.7) * course.size[0, 1]]
@@ -354,6 +392,18 @@ def _strip(rng, pictures):
     image = np.dstack([colours, np.full([rows, columns], 255, np.uint8)])
     image[[0, -1], :, 3] = image[:, [0, -1], 3] = 0
     return image
+
+
+def _shade(rng, course, frame_size):
+    """A dark, soft-edged shadow that lies about."""
+    num_frames = len(course.centre)
+    image = np.zeros([40, 40, 4], np.uint8)
+    image[8:-8, 8:-8, 3] = rng.uniform(50, 150)
+    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.8, 4))
+    size = rng.uniform(0.3, 1.5, 2) * frame_size[::-1]
+    edge = rng.uniform(-0.5, 0.5, 2) * size
+    path = _standing(course.centre[rng.integers(num_frames)] + edge, size, num_frames)
+    return image, path._replace(angle=np.full(num_frames, rng.uniform(-1, 1)))
 
 
 def _occluder(rng, pictures, course, street):
@@ -391,9 +441,9 @@ def _background(rng, pictures, camera, exposure, street, frame_size):
     photograph = levels[0]
     size = np.array(photograph.shape[1::-1])
     room = (size / frame_size[::-1]).min()
-    zoom = np.exp(rng.uniform(np.log(0.5 * room), np.log(1.1 * room)))  # Its pixels
-    if not street:
-        zoom = np.exp(rng.uniform(np.log(0.4 * room), np.log(room)))
+    zoom = room * np.exp(rng.uniform(np.log(0.6 if street else 0.4), np.log(1.2)))
+    if not street and rng.random() < 0.12:  # Hardly any structure
+        zoom *= rng.uniform(0.1, 0.3)
     level = int(np.clip(np.floor(np.log2(max(zoom, 1)) + 0.3), 0, len(levels) - 1))
     photograph = levels[level]
     zoom /= 2**level
@@ -444,7 +494,7 @@ def _noise(shape, strength):
 def _exposed(rng, views, num_frames):
     """Yields frames as a camera stores them, uint8 [H, W, 3]."""
     grey = rng.random() < 0.2
-    contrast = rng.choice([1.0, 0.75, 0.45], p=[0.6, 0.25, 0.15])
+    contrast = rng.choice([1.0, 0.75, 0.5], p=[0.6, 0.3, 0.1])
     contrast *= np.exp(rng.normal(0, 0.1))
     level = rng.normal(0, 12)
     tint = np.exp(rng.normal(0, 0.06, 3))
@@ -452,7 +502,7 @@ def _exposed(rng, views, num_frames):
     light *= np.exp(rng.choice([0, 0.01, 0.04]) * rng.standard_normal(num_frames))
     if rng.random() < 0.05 and num_frames > 1:
         light[rng.integers(num_frames) :] *= np.exp(rng.normal(0, 0.3))
-    blur = rng.choice([0, 0, 0.5, 0.8, 1.2])
+    blur = rng.choice([0, 0, 0.4, 0.6, 0.9])
     strength = int(rng.choice([0, 2, 4, 8], p=[0.3, 0.3, 0.25, 0.15]))
     quality = rng.choice([0, 85, 60, 35], p=[0.5, 0.2, 0.2, 0.1])
     grades = np.arange(256)[:, np.newaxis]

@@ -116,7 +116,7 @@ def _bent(bend, rows, columns, phase):
 
 def _extents(image, matrices, stretch, shift):
     """Boxes [T, 4] around the outline, from the ends of each row."""
-    inside = image[..., 3] > 127
+    inside = image[..., 3] > image[..., 3].max() / 2
     rows = np.flatnonzero(inside.any(axis=1))
     inside = inside[rows]
     columns = image.shape[1]
