@@ -10,7 +10,7 @@ class Course(typing.NamedTuple):
 
     Attributes:
         centre: [T, 2], x and y.
-        size: [T, 2], width and height.
+        size: [T, 2], width and height, upright.
         angle: [T], radians.
         phase: [T], radians, of its gait or sway.
     """
@@ -35,13 +35,38 @@ class Camera(typing.NamedTuple):
     middle: np.ndarray
 
     def project(self, points, nearness=1.0):
-        """Maps points [T, 2] of the world to the frame; near ones move faster."""
-        offset = points - nearness * self.position
+        """Maps points of the world to the frame.
+
+        Args:
+            points: [T, 2], where they are while the camera looks as it did at first.
+            nearness: how fast they move with the camera, less than 1 for the
+                background.
+
+        Returns:
+            [T, 2], x and y in pixels.
+        """
+        start = self.position[0]
+        offset = points - start - nearness * (self.position - start)
         return np.einsum("tij,tj->ti", self.linear, offset) + self.middle
 
 
 def wander(rng, num_frames, smoothness, width=2):
-    """Noise [T, width] of unit variance that keeps a share `smoothness` a frame."""
+    """Draws smooth noise.
+
+    Args:
+        rng: a `numpy.random.Generator`.
+        num_frames: T.
+        smoothness: share that it keeps from frame to frame, 0..1.
+        width: how many of them.
+
+    Returns:
+        [T, width], of unit variance in each frame.
+
+    Example:
+    >>> from ratm_tf.datasets.cutouts.motion import wander
+    >>> wander(np.random.default_rng(0), 8, 0.9).shape
+    (8, 2)
+    """
     noise = rng.standard_normal([num_frames, width])
     fresh = np.sqrt(1 - smoothness**2)
     for t in range(1, num_frames):
@@ -50,18 +75,61 @@ def wander(rng, num_frames, smoothness, width=2):
 
 
 def drift(rng, num_frames, step, low, high):
-    """A number [T] that starts at 0, drifts, and turns back at its limits."""
+    """Draws a number that starts at 0, drifts, and turns back at its limits.
+
+    Args:
+        rng: a `numpy.random.Generator`.
+        num_frames: T.
+        step: standard deviation of its change from frame to frame.
+        low: the lower limit, at most 0.
+        high: the upper one, at least 0.
+
+    Returns:
+        [T].
+
+    Example:
+    >>> from ratm_tf.datasets.cutouts.motion import drift
+    >>> float(drift(np.random.default_rng(0), 100, 0.1, -0.5, 0.5).max()) <= 0.5
+    True
+    """
     speeds = step * wander(rng, num_frames, 0.9, 1)[:, 0]
     return fold(np.cumsum(speeds) - speeds[0], low, high)
 
 
 def fold(path, low, high):
-    """Reflects a path at limits, so that it stays within."""
+    """Reflects a path at limits, so that it stays within.
+
+    Args:
+        path: numbers of any shape.
+        low: the lower limit.
+        high: the upper one.
+
+    Returns:
+        Numbers of the shape of `path`.
+
+    Example:
+    >>> from ratm_tf.datasets.cutouts.motion import fold
+    >>> fold(np.array([1.0, 4.0, 5.0, 7.0, -1.0]), 0, 4).tolist()
+    [1.0, 4.0, 3.0, 1.0, 1.0]
+    """
     room = np.maximum(high - low, 1e-6)
     return low + room - np.abs((path - low) % (2 * room) - room)
 
 
 def rotations(angle, scale):
-    """Matrices [T, 2, 2] that turn by `angle` and enlarge by `scale`, each [T]."""
+    """Matrices that turn and enlarge.
+
+    Args:
+        angle: [T], radians, from x towards y.
+        scale: [T].
+
+    Returns:
+        [T, 2, 2].
+
+    Example:
+    >>> from ratm_tf.datasets.cutouts.motion import rotations
+    >>> rotations(np.zeros(1), np.full(1, 2.0)).tolist()
+    [[[2.0, -0.0], [0.0, 2.0]]]
+    """
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
     return np.stack([cosine, -sine, sine, cosine], axis=-1).reshape([-1, 2, 2])

@@ -30,6 +30,17 @@ def film(rng, pictures, num_frames, frame_size):
 
     Returns:
         Dict of arrays as described in `cutout_sequences`.
+
+    Example:
+    >>> import pathlib
+    >>> from ratm_tf.datasets.cutouts.scene import film
+    >>> from ratm_tf.datasets.sources.cutouts import load_cutouts
+    >>> drawn = "datasets/cutouts/dummy_data/cutouts"
+    >>> drawn = pathlib.Path(ratm_tf.__file__).parent / drawn
+    >>> pictures = load_cutouts("train", drawn)
+    >>> video = film(np.random.default_rng(0), pictures, 5, (90, 120))
+    >>> video["frames"].shape, video["frames"].dtype
+    ((5, 90, 120, 3), dtype('uint8'))
     """
     unit = min(frame_size) / _DESIGNED_FOR
     street = rng.random() < 0.3  # Small walkers before a still, structured background.
@@ -42,17 +53,22 @@ def film(rng, pictures, num_frames, frame_size):
         return make_sprite(image, course, camera, bend, nearness, exposure)
 
     view = _background(rng, pictures, camera, exposure, street, frame_size)
-    image = _set_off(rng, image, view(0), camera.project(course.centre)[0], course.size[0])
+    image = _set_off(
+        rng, image, view(0), camera.project(course.centre)[0], course.size[0]
+    )
     target = sprite(image, course, _bend(rng, is_person))
     behind, front = [], []
+    for other, path in _furniture(rng, pictures, course, street, frame_size):
+        if rng.random() < 0.5:
+            behind.append(sprite(other, path, nearness=rng.uniform(0.7, 1.0)))
+        else:
+            front.append(sprite(other, path, nearness=rng.uniform(1.0, 1.3)))
     for other, path, person in _others(
         rng, pictures, image, is_person, course, street, frame_size
     ):
         made = sprite(other, path, _bend(rng, person))
         (front if rng.random() < 0.4 else behind).append(made)
-    for other, path in _furniture(rng, pictures, course, street, frame_size, unit):
-        (front if rng.random() < 0.5 else behind).insert(0, sprite(other, path))
-    if rng.random() < (0.5 if street else 0.3):
+    if rng.random() < (0.6 if street else 0.4):
         occluder, path, person = _occluder(rng, pictures, course, street)
         front.append(sprite(occluder, path, _bend(rng, person) if person else None))
 
@@ -145,8 +161,7 @@ def _subject(rng, pictures, street):
 def _piece(rng, photograph):
     """A piece of a photograph, with straight or round edges."""
     rows, columns = (int(min(n, rng.uniform(30, 130))) for n in photograph.shape[:2])
-    y = rng.integers(photograph.shape[0] - rows + 1)
-    x = rng.integers(photograph.shape[1] - columns + 1)
+    part = max((_part(rng, photograph, rows, columns) for _ in range(3)), key=np.std)
     corners = rng.integers(3, 9)
     angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
     if rng.random() < 0.3 or np.diff(angles).max() > 2.5:
@@ -160,15 +175,21 @@ def _piece(rng, photograph):
     alpha = np.zeros([rows, columns], np.uint8)
     cv2.fillPoly(alpha, [np.rint(points).astype(np.int32)], 255, cv2.LINE_AA)
     x1, y1, width, height = cv2.boundingRect(alpha)
-    image = np.dstack([photograph[y : y + rows, x : x + columns], alpha])
+    image = np.dstack([part, alpha])
     return image[max(y1 - 1, 0) : y1 + height + 1, max(x1 - 1, 0) : x1 + width + 1]
+
+
+def _part(rng, photograph, rows, columns):
+    y = rng.integers(photograph.shape[0] - rows + 1)
+    x = rng.integers(photograph.shape[1] - columns + 1)
+    return photograph[y : y + rows, x : x + columns]
 
 
 def _recoloured(rng, image):
     """Other colours, contrast and brightness, often mirrored."""
     contrast = rng.uniform(0.6, 1.2)
     gains = contrast * np.exp(rng.normal(0, 0.12, 3))
-    order = rng.permutation(3) if rng.random() < 0.4 else np.arange(3)
+    order = rng.permutation(3) if rng.random() < 0.25 else np.arange(3)
     mean = 110 * (1 - contrast) + rng.normal(0, 18)
     matrix = np.zeros([3, 4])
     matrix[np.arange(3), order] = gains
@@ -217,7 +238,7 @@ def _course(rng, image, is_person, street, num_frames, frame_size, unit):
         tempo, jitter = np.exp(rng.normal(np.log(0.03), 0.7)), 0.1
     else:
         tempo, jitter = np.exp(rng.normal(np.log(0.025), 1.1)), 0.4
-    tempo = min(tempo, 0.4)
+    tempo = min(tempo, 0.6)
     return _moving(rng, size, is_person, tempo, jitter, num_frames, street, unit)
 
 
@@ -252,9 +273,8 @@ def _moving(rng, size, is_person, tempo, jitter, num_frames, steady, unit=1.0):
 def _growth(size, unit):
     """Limits of a thing's growth, as logarithms."""
     low = np.log(9 * unit / size.min())
-    return max(min(low, -0.05), -0.8), min(
-        max(np.log(125 * unit / size.max()), 0.05), 0.8
-    )
+    high = np.log(125 * unit / size.max())
+    return np.clip(low, -0.8, -0.05), np.clip(high, 0.05, 0.8)
 
 
 def _camera(rng, course, street, frame_size, unit):
@@ -274,7 +294,7 @@ def _camera(rng, course, street, frame_size, unit):
         drift(rng, num_frames, roll, -0.15, 0.15),
         np.exp(drift(rng, num_frames, zoom, -0.4, 0.4)),
     )
-    position = shake * np.cumsum(wander(rng, num_frames, 0.5), axis=0) * [1, 0.6]
+    position = shake * np.cumsum(wander(rng, num_frames, 0.5), axis=0) * [1, 0.8]
     position = fold(position, -15 * unit, 15 * unit) + middle
     path = course.centre + start
     if style == "follows":
@@ -293,7 +313,7 @@ def _camera(rng, course, street, frame_size, unit):
         position = middle + (position - position[0]) * 0.2
     else:
         if style == "still":
-            path = fold(path, 0.12 * limits, 0.88 * limits)
+            path = fold(path, 0.15 * limits, 0.85 * limits)
         camera = Camera(linear, position, middle)
         seen = camera.project(path)
         wanted = np.clip(seen, 0.14 * limits, 0.86 * limits)
@@ -364,7 +384,7 @@ def _standing(centre, size, num_frames):
     )
 
 
-def _furniture(rng, pictures, course, street, frame_size, unit):
+def _furniture(rng, pictures, course, street, frame_size):
     """Yields poles, kerbs and the like that stand about."""
     num_frames = len(course.centre)
     for _ in range(rng.integers(4 if street else 2)):
@@ -383,9 +403,7 @@ def _strip(rng, pictures):
     """An upright or lying strip of a photograph, or of one colour, opaque."""
     photograph = _one_of(rng, pictures.backgrounds)[0]
     rows, columns = (int(min(n, rng.uniform(12, 160))) for n in photograph.shape[:2])
-    y = rng.integers(photograph.shape[0] - rows + 1)
-    x = rng.integers(photograph.shape[1] - columns + 1)
-    colours = photograph[y : y + rows, x : x + columns]
+    colours = _part(rng, photograph, rows, columns)
     if rng.random() < 0.5:
         colours = np.full_like(colours, colours.mean(axis=(0, 1)))
         colours = cv2.convertScaleAbs(colours, alpha=rng.uniform(0.3, 1.7))
@@ -505,12 +523,12 @@ def _exposed(rng, views, num_frames):
     blur = rng.choice([0, 0, 0.4, 0.6, 0.9])
     strength = int(rng.choice([0, 2, 4, 8], p=[0.3, 0.3, 0.25, 0.15]))
     quality = rng.choice([0, 85, 60, 35], p=[0.5, 0.2, 0.2, 0.1])
-    grades = np.arange(256)[:, np.newaxis]
-    for t, frame in enumerate(views):
+    grades = (np.arange(256)[:, np.newaxis] - 115) * contrast + 115 + level
+    curves = light[:, np.newaxis, np.newaxis] * grades * tint
+    curves = np.clip(np.rint(curves), 0, 255).astype(np.uint8)
+    for curve, frame in zip(curves, views, strict=True):
         if grey:
             frame = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        curve = ((grades - 115) * contrast + 115 + level) * light[t] * tint
-        curve = np.clip(np.rint(curve), 0, 255).astype(np.uint8)
         frame = cv2.LUT(frame, curve[:, 1] if grey else curve[np.newaxis])
         if blur:
             frame = cv2.GaussianBlur(frame, (5, 5), float(blur))

@@ -30,8 +30,19 @@ def cutout_sequences(
 ) -> tf.data.Dataset:
     """Builds videos of a target of any kind, to train trackers that follow anything.
 
+    People, things and pieces of photographs move before photographs as targets of
+    real videos do: half of the displacements are below a 25th of the box, some are
+    half a box. Cameras are still, follow, pan, shake, jerk and zoom, nearer and
+    farther things at their own speed. Others that look like the target pass by or go
+    along with it, poles, cars and passers-by hide it; it walks, bends, turns, grows,
+    enters and leaves; light, motion blur, noise and compression differ. In a third of
+    the videos people walk before a structure that stands still. Objects and
+    backgrounds of the test split are never seen in training.
+
     Sequence `i` of a `seed` and `split` is always the same one, whatever the batch
-    size. Frames are rendered on the fly.
+    size. Frames are rendered on the fly, in one thread of OpenCV per sequence. `start`
+    skips sequences without rendering them: continue an interrupted training there, or
+    give each of several workers its own range of sequences.
 
     Args:
         split: "train" or "test", see `load_cutouts`.
@@ -43,7 +54,8 @@ def cutout_sequences(
         seed: integer, chooses the whole collection of sequences.
         frame_size: (height, width) in pixels, each at least 64.
         cutouts_path: folder of objects and backgrounds, see `load_cutouts`.
-        pennfudan_path: optional folder of the Penn-Fudan database.
+        pennfudan_path: optional folder of the Penn-Fudan database, for more people and
+            streets, see `load_penn_fudan`.
 
     Returns:
         A `tf.data.Dataset` of dicts, here with a leading B if batched:
@@ -59,6 +71,16 @@ def cutout_sequences(
     Raises:
         ValueError: an argument is out of its range, or a folder has wrong contents.
         FileNotFoundError: there is no such folder.
+
+    Example:
+    >>> import pathlib
+    >>> drawn = "datasets/cutouts/dummy_data/cutouts"  # two of each kind
+    >>> drawn = pathlib.Path(ratm_tf.__file__).parent / drawn
+    >>> videos = ratm_tf.datasets.cutout_sequences(
+    ...     "train", num_frames=8, batch_size=4, cutouts_path=drawn
+    ... )
+    >>> next(iter(videos))["frames"].shape
+    TensorShape([4, 8, 160, 160, 3])
     """
     num_frames = integer("num_frames", num_frames, at_least=1)
     seed = integer("seed", seed)

@@ -37,6 +37,7 @@ class Sprite(typing.NamedTuple):
         boxes: [T, 4], the outline's extent.
         areas: [T], pixels that its whole outline covers.
         blurs: [T, 2], how far it moves while the shutter is open.
+        parts: T lists x1, y1, x2, y2, integers: the part of the frame to draw into.
     """
 
     image: np.ndarray
@@ -46,6 +47,7 @@ class Sprite(typing.NamedTuple):
     boxes: np.ndarray
     areas: np.ndarray
     blurs: np.ndarray
+    parts: list[list[int]]
 
 
 def make_sprite(image, course, camera, bend, nearness, exposure):
@@ -61,6 +63,16 @@ def make_sprite(image, course, camera, bend, nearness, exposure):
 
     Returns:
         A `Sprite`.
+
+    Example:
+    >>> from ratm_tf.datasets.cutouts.motion import Camera, Course
+    >>> from ratm_tf.datasets.cutouts.sprite import make_sprite
+    >>> still, eye = np.zeros([1, 2]), np.eye(2)[np.newaxis]
+    >>> camera = Camera(eye, still + 20, np.array([20.0, 20.0]))
+    >>> course = Course(still + 20, still + [10, 20], np.zeros(1), np.zeros(1))
+    >>> image = np.full([20, 10, 4], 255, np.uint8)
+    >>> make_sprite(image, course, camera, None, 1.0, 0.0).boxes.tolist()
+    [[15.0, 10.0, 25.0, 30.0]]
     """
     zoom = np.sqrt(np.abs(np.linalg.det(camera.linear)))
     image = _prepared(image, (course.size * zoom[:, np.newaxis]).max(axis=0))
@@ -76,15 +88,18 @@ def make_sprite(image, course, camera, bend, nearness, exposure):
     covered = image[..., 3].sum(axis=1, dtype=np.float64) / 255
     areas = covered.sum() if stretch is None else stretch @ covered
     areas = areas * np.abs(np.linalg.det(linear))
-    return Sprite(
-        image,
-        matrices,
-        stretch,
-        shift,
-        _extents(image, matrices, stretch, shift),
-        areas,
-        exposure * np.diff(centre, axis=0, prepend=centre[:1]),
-    )
+    boxes = _extents(image, matrices, stretch, shift)
+    blurs = exposure * np.diff(centre, axis=0, prepend=centre[:1])
+    parts = _parts(boxes, blurs, 2 * camera.middle + 1)
+    return Sprite(image, matrices, stretch, shift, boxes, areas, blurs, parts)
+
+
+def _parts(boxes, blurs, limits):
+    """Pixels [x1, x2) and [y1, y2) of the frame that sprites may touch."""
+    margin = np.abs(blurs) / 2 + 2
+    low = np.clip(np.floor(boxes[:, :2] - margin), 0, limits)
+    high = np.clip(np.ceil(boxes[:, 2:] + margin) + 1, 0, limits)
+    return np.concatenate([low, high], axis=1).astype(int).tolist()
 
 
 def _prepared(image, largest):
@@ -129,12 +144,11 @@ def _extents(image, matrices, stretch, shift):
         ends = ends[:, np.newaxis]  # [2, T or 1, rows]
     x = np.concatenate([ends[0], ends[1]], axis=1)
     y = np.concatenate([rows, rows])
-    # Half a pixel up and down, as the box of the row itself, then of all.
     low, high = [], []
     for axis in range(2):
         a, b, c = (matrices[:, axis, k, np.newaxis] for k in range(3))
         value = a * x + b * y + c
-        half = np.abs(b[:, 0]) / 2
+        half = np.abs(b[:, 0]) / 2  # Rows are a pixel high.
         low.append(value.min(axis=1) - half)
         high.append(value.max(axis=1) + half)
     return np.stack([*low, *high], axis=1)
@@ -150,18 +164,24 @@ def draw(canvas, sprite, t, shown, *, target=False):
         shown: uint8 of shape [H, W], how much of the target each pixel shows;
             written by the target, lessened by what is drawn over it.
         target: whether this is the target.
+
+    Example:
+    >>> from ratm_tf.datasets.cutouts.motion import Camera, Course
+    >>> from ratm_tf.datasets.cutouts.sprite import draw, make_sprite
+    >>> still, eye = np.zeros([1, 2]), np.eye(2)[np.newaxis]
+    >>> camera = Camera(eye, still + 19.5, np.array([19.5, 19.5]))
+    >>> course = Course(still + 19.5, still + [10, 20], np.zeros(1), np.zeros(1))
+    >>> image = np.full([20, 10, 4], 255, np.uint8)
+    >>> sprite = make_sprite(image, course, camera, None, 1.0, 0.0)
+    >>> canvas, shown = np.zeros([40, 40, 3], np.uint8), np.zeros([40, 40], np.uint8)
+    >>> draw(canvas, sprite, 0, shown, target=True)
+    >>> int(np.sum(shown == 255)), int(np.sum(canvas == 255))
+    (200, 600)
     """
-    blur = sprite.blurs[t]
-    margin = np.abs(blur) / 2 + 2
-    box = sprite.boxes[t]
-    limits = canvas.shape[1::-1]
-    x1, y1 = (int(max(np.floor(box[k] - margin[k]), 0)) for k in range(2))
-    x2, y2 = (
-        int(min(np.ceil(box[k + 2] + margin[k]) + 1, limits[k])) for k in range(2)
-    )
+    x1, y1, x2, y2 = sprite.parts[t]
     if x1 >= x2 or y1 >= y2:
         return
-    piece = smear(_warped(sprite, t, x1, y1, x2, y2), blur)
+    piece = smear(_warped(sprite, t), sprite.blurs[t])
     alpha = piece[..., 3]
     rest = cv2.bitwise_not(alpha)
     part = canvas[y1:y2, x1:x2]
@@ -174,7 +194,8 @@ def draw(canvas, sprite, t, shown, *, target=False):
         shown[y1:y2, x1:x2] = cv2.multiply(part, rest, scale=1 / 255)
 
 
-def _warped(sprite, t, x1, y1, x2, y2):
+def _warped(sprite, t):
+    x1, y1, x2, y2 = sprite.parts[t]
     matrix = sprite.matrices[t].copy()
     matrix[:, 2] -= [x1, y1]
     size = (x2 - x1, y2 - y1)
@@ -185,7 +206,7 @@ def _warped(sprite, t, x1, y1, x2, y2):
     u = np.arange(size[0], dtype=np.float32)
     v = np.arange(size[1], dtype=np.float32)[:, np.newaxis]
     if d == 0:
-        y = np.float32(e) * v + np.float32(f)
+        y = np.float32(e) * v + np.float32(f)  # The same for a whole row.
     else:
         y = np.float32(d) * u + (np.float32(e) * v + np.float32(f))
     row = np.clip(y + np.float32(0.5), 0, rows - 1).astype(np.intp)
@@ -194,12 +215,27 @@ def _warped(sprite, t, x1, y1, x2, y2):
     inverse = 1 / stretch
     x = np.float32(a) * u + (np.float32(b) * v + (np.float32(c) - middle))
     x = (x - shift[row]) * inverse[row] + middle
-    y = np.ascontiguousarray(np.broadcast_to(y, x.shape))
-    return cv2.remap(sprite.image, x, y, cv2.INTER_LINEAR)
+    return cv2.remap(sprite.image, x, y + np.zeros_like(u), cv2.INTER_LINEAR)
 
 
 def smear(image, way):
-    """Blurs an image along a way (x, y) in pixels; short ones leave it as it is."""
+    """Blurs an image as motion does.
+
+    Args:
+        image: uint8 of shape [h, w, channels].
+        way: how far it moves, (x, y) in pixels; short ones leave it as it is, of long
+            ones a part is taken.
+
+    Returns:
+        uint8 of the shape of `image`.
+
+    Example:
+    >>> from ratm_tf.datasets.cutouts.sprite import smear
+    >>> image = np.zeros([1, 9, 1], np.uint8)
+    >>> image[0, 4] = 250
+    >>> smear(image, (4, 0)).ravel().tolist()
+    [0, 0, 50, 50, 50, 50, 50, 0, 0]
+    """
     length = float(np.hypot(*way))
     if length < 1.5:
         return image

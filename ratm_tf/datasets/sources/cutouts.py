@@ -59,6 +59,15 @@ def load_cutouts(split, path, pennfudan_path=None):
         ValueError: `split` is unknown, or a file is no picture, or an object lacks its
             mask or has one of another shape, or a kind has no file in this split.
         FileNotFoundError: there is no such folder.
+
+    Example:
+    >>> import pathlib
+    >>> from ratm_tf.datasets.sources.cutouts import load_cutouts
+    >>> drawn = "datasets/cutouts/dummy_data/cutouts"  # two of each kind
+    >>> drawn = pathlib.Path(ratm_tf.__file__).parent / drawn
+    >>> pictures = load_cutouts("test", drawn)
+    >>> [image.shape for image in pictures.people]
+    [(93, 27, 4)]
     """
     one_of("split", split, SPLITS)
     path = pathlib.Path(path)
@@ -110,6 +119,10 @@ def _object(file):
     alpha = np.clip((mask - np.float32(_EDGE)) * (255 / (255 - _EDGE)), 0, 255)
     image = np.dstack([image, np.rint(alpha).astype(np.uint8)])
     x, y, width, height = cv2.boundingRect((alpha > 127).astype(np.uint8))
+    if not width:
+        raise ValueError(
+            f"Expected {file.with_suffix('.png')} to mask an object. Received: nothing"
+        )
     image = cv2.copyMakeBorder(
         image[y : y + height, x : x + width], 1, 1, 1, 1, cv2.BORDER_REPLICATE
     )

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from ratm_tf.datasets.sources import penn_fudan
-from ratm_tf.datasets.sources.penn_fudan import cut_out, load_penn_fudan
+from ratm_tf.datasets.sources.penn_fudan import (
+    annotated_streets,
+    cut_out,
+    load_penn_fudan,
+)
 
 
 @pytest.mark.parametrize("layout", ["pennfudan", "pennfudan_jpeg"])
@@ -44,6 +48,18 @@ def test_streets_are_empty_and_large_enough(pennfudan):
         assert street.shape[0] >= 150 and street.shape[1] >= 200
         # The drawn people of this split are darker or brighter than their street.
         assert street.min() > 70 and street.max() < 150
+
+
+def test_streets_come_in_colour_as_well(tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    image = np.zeros([20, 30, 3], np.uint8)
+    image[..., 2] = 200  # OpenCV's red
+    cv2.imwrite(str(tmp_path / "images" / "PennPed00001.png"), image)
+    cv2.imwrite(str(tmp_path / "masks" / "PennPed00001.png"), np.eye(20, 30))
+    ((street, mask),) = annotated_streets("test", tmp_path, channels=3)
+    np.testing.assert_array_equal(street, image[..., ::-1])
+    np.testing.assert_array_equal(mask, np.eye(20, 30))
 
 
 def test_cutouts_are_the_people():
