@@ -31,9 +31,6 @@ _COLOUR = 0.4
 # How wide the filter is, in targets, and a target at least, in pixels.
 _SUPPORT = 1.5
 _LEAST = 6.0
-# The most that the network moves a box, in boxes, and lets it grow, as a logarithm.
-_MOVE = 0.5
-_GROWTH = 0.1
 
 
 @keras.saving.register_keras_serializable(package="ratm_tf")
@@ -53,13 +50,16 @@ class CorrelationCell(GlimpseCell):
       is the target's place, and how peaks differ between sizes, in the windows and in
       their middles, says how it grows;
     - where the peak is far from what is usual, looks at eight windows around, too;
-    - lets a recurrent network judge: from place, growth and confidence a GRU corrects
-      the box, and says how sure it is of it;
+    - lets a recurrent network judge: from place, growth and confidence a GRU says how
+      sure it is of the box;
     - reads a window on the box, and renews its memory of late frames by it, unless the
       target seems to be lost.
 
     Boxes are of the frame that has just been seen, not predictions. The first frame
     fills the memory: its box is the given one.
+
+    A loss on the cell's outputs teaches the GRU alone, by the scores. The features
+    learn before, through the filter, from `ratm_tf.training.pretrain_target_features`.
 
     Args:
         features: a Keras model of glimpses `[B, N, M, C]`, with a mean of zero and
@@ -135,9 +135,7 @@ class CorrelationCell(GlimpseCell):
         self.inner_filter = CorrelationFilter(cells // 2)
         self.likelihood = ColourLikelihood(self.glimpse_shape, cells, context)
         self.recurrent_cell = keras.layers.GRUCell(units, name="gru")
-        self.decision = keras.layers.Dense(
-            5, kernel_initializer="zeros", name="decision"
-        )
+        self.score = keras.layers.Dense(1, activation="sigmoid", name="score")
         # By how much a centre moves with a cell, in raw strides; and the least stride.
         steps = [size / (size - 1) / cells for size in reversed(glimpse_size)]
         self._cell_steps = [2.0 * step for step in steps]
@@ -171,16 +169,13 @@ class CorrelationCell(GlimpseCell):
             )
         self.input_spec = keras.InputSpec(ndim=4, axes={-1: self._channels})
         self.recurrent_cell.build((None, 10))
-        self.decision.build((None, self.units))
+        self.score.build((None, self.units))
 
     def call(
         self, frame: TensorLike, states: list[tf.Tensor], training: bool | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         frame = tf.convert_to_tensor(frame)
         activations, known, hidden, *memories = states
-        # What the network decided in one frame it need not answer for in the next: the
-        # target is found wherever it was looked for.
-        activations = tf.stop_gradient(activations)
         age, usual, first_stride = tf.split(known, [1, 1, 2], axis=-1)
         begins = age == 0.0
         stride = tf.abs(activations[:, 4:])
@@ -232,23 +227,20 @@ class CorrelationCell(GlimpseCell):
             tf.math.log(tf.math.divide_no_nan(stride, first_stride) + 1e-3),
             1.0 / (1.0 + age),
         ]
-        summary = tf.stop_gradient(tf.concat(summary, axis=-1))
-        output, (hidden,) = self.recurrent_cell(
-            tf.where(begins, 0.0, summary), [hidden]
-        )
-        move, growth, score = tf.split(self.decision(output), [2, 2, 1], axis=-1)
-        vote = tf.where(good, tf.reduce_mean(votes, axis=-1, keepdims=True), 0.0)
-        growth = _GROWTH * tf.tanh(growth) + _BELIEVED * math.log(_STEP) * vote
-        place = tf.stop_gradient(found.place) + _MOVE / per_cell * tf.tanh(move)
-        center = activations[:, :2] + place * self._cell_steps * stride
+        summary = tf.where(begins, 0.0, tf.concat(summary, axis=-1))
+        judged, (hidden,) = self.recurrent_cell(tf.stop_gradient(summary), [hidden])
+        score = tf.where(begins, 1.0, self.score(judged))
+
+        growth = _BELIEVED * tf.reduce_mean(votes, axis=-1, keepdims=True)
+        factor = tf.where(good, _STEP**growth, 1.0)
+        center = activations[:, :2] + found.place * self._cell_steps * stride
         center = tf.clip_by_value(center, -1.0, 1.0)
-        factor = tf.tile(tf.exp(growth), [1, 2])
-        located = tf.concat([center, activations[:, 2:] * factor], axis=-1)
+        located = tf.concat([center, factor * activations[:, 2:]], axis=-1)
         located, window = self._not_too_small(
             frame, tf.where(begins, activations, located)
         )
 
-        glimpse, _ = self.read(frame, tf.stop_gradient(located)[:, tf.newaxis])
+        glimpse, _ = self.read(frame, located[:, tf.newaxis])
         rate = _RATE * tf.cast(good, tf.float32)
         shares = tf.where(begins, 1.0, tf.concat([tf.zeros_like(rate), rate], axis=-1))
         memories = [
@@ -259,9 +251,11 @@ class CorrelationCell(GlimpseCell):
         usual += renewal * tf.cast(good, tf.float32) * (found.value - usual)
         first_stride = tf.where(begins, stride, first_stride)
         known = tf.concat([age + 1.0, usual, first_stride], axis=-1)
-        score = tf.where(begins, 1.0, tf.sigmoid(score))
         pixels = tf.reshape(glimpse, [-1, math.prod(self.glimpse_shape)])
+        # A score teaches how to judge, not how to look: that is learnt before.
+        window, pixels = tf.stop_gradient(window), tf.stop_gradient(pixels)
         output = tf.concat([window, score, pixels], axis=-1)
+        located, known, *memories = map(tf.stop_gradient, [located, known, *memories])
         return output, [located, known, hidden, *memories]
 
     def _searched(self, frame, windows, filters, histograms):

@@ -20,7 +20,7 @@ class TargetsRecipe(Recipe):
 
     The cell is a `ratm_tf.CorrelationCell`, not the paper's. Its features were taught
     before, by `ratm_tf.training.pretrain_target_features`, and are frozen; what learns
-    is the network that corrects boxes and tells how sure it is of them.
+    is the network that tells how sure it is of its boxes.
 
     Attributes:
         cutouts_path, pennfudan_path: see `ratm_tf.datasets.cutout_sequences`.
@@ -113,8 +113,8 @@ _FAST = {
     "box_scale": 3.5,
     "frame_size": (160, 160),
     "features": "pretrained:target_features",
-    "losses": {"boxes": "relative", "scores": "crossentropy"},
-    "loss_weights": {"boxes": 10.0, "scores": 1.0},
+    "losses": {"scores": "crossentropy"},
+    "loss_weights": {"scores": 1.0},
     "optimizer": "adam",
     "learning_rate": 3e-3,
     "decay": "cosine",

@@ -29,6 +29,9 @@ _FILMS = flags.DEFINE_integer(
     "Films to train on, of 24 frames; eight of each are kept in memory, 0.6 MB a film.",
     lower_bound=8,
 )
+_VALIDATION_FILMS = flags.DEFINE_integer(
+    "validation_films", 200, "Films to validate on.", lower_bound=8
+)
 
 
 def main(_):
@@ -54,7 +57,7 @@ def main(_):
         run.MODEL_DIR.value,
         target_features(),
         films("train", _FILMS.value),
-        films("test", 200),
+        films("test", _VALIDATION_FILMS.value),
         steps=_STEPS.value,
         seed=run.SEED.value,
     )
