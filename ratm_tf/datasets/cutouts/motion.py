@@ -34,6 +34,11 @@ class Camera(typing.NamedTuple):
     position: np.ndarray
     middle: np.ndarray
 
+    @property
+    def zoom(self):
+        """By how much it enlarges, [T]."""
+        return np.hypot(self.linear[:, 0, 0], self.linear[:, 1, 0])
+
     def project(self, points, nearness=1.0):
         """Maps points of the world to the frame.
 
@@ -92,6 +97,8 @@ def drift(rng, num_frames, step, low, high):
     >>> float(drift(np.random.default_rng(0), 100, 0.1, -0.5, 0.5).max()) <= 0.5
     True
     """
+    if not step:
+        return np.zeros(num_frames)
     speeds = step * wander(rng, num_frames, 0.9, 1)[:, 0]
     return fold(np.cumsum(speeds) - speeds[0], low, high)
 

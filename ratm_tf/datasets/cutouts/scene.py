@@ -12,7 +12,13 @@ from ratm_tf.datasets.cutouts.motion import (
     rotations,
     wander,
 )
-from ratm_tf.datasets.cutouts.sprite import Bend, draw, make_sprite, smear
+from ratm_tf.datasets.cutouts.sprite import (
+    Bend,
+    draw,
+    make_sprite,
+    smear,
+    with_alpha,
+)
 from ratm_tf.opencv import cv2
 
 _VISIBLE = 1 / 3
@@ -161,7 +167,7 @@ def _subject(rng, pictures, street):
 def _piece(rng, photograph):
     """A piece of a photograph, with straight or round edges."""
     rows, columns = (int(min(n, rng.uniform(30, 130))) for n in photograph.shape[:2])
-    part = max((_part(rng, photograph, rows, columns) for _ in range(3)), key=np.std)
+    part = max((_part(rng, photograph, rows, columns) for _ in range(3)), key=_variety)
     corners = rng.integers(3, 9)
     angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
     if rng.random() < 0.3 or np.diff(angles).max() > 2.5:
@@ -175,8 +181,12 @@ def _piece(rng, photograph):
     alpha = np.zeros([rows, columns], np.uint8)
     cv2.fillPoly(alpha, [np.rint(points).astype(np.int32)], 255, cv2.LINE_AA)
     x1, y1, width, height = cv2.boundingRect(alpha)
-    image = np.dstack([part, alpha])
+    image = with_alpha(part, alpha)
     return image[max(y1 - 1, 0) : y1 + height + 1, max(x1 - 1, 0) : x1 + width + 1]
+
+
+def _variety(photograph):
+    return cv2.meanStdDev(photograph)[1].sum()
 
 
 def _part(rng, photograph, rows, columns):
@@ -195,7 +205,7 @@ def _recoloured(rng, image):
     matrix[np.arange(3), order] = gains
     matrix[:, 3] = mean
     colours = cv2.transform(image[..., :3], matrix)
-    image = np.dstack([colours, image[..., 3]])
+    image = with_alpha(colours, image[..., 3])
     return image[:, ::-1] if rng.random() < 0.5 else image
 
 
@@ -213,7 +223,7 @@ def _set_off(rng, image, frame, centre, size):
     brighter = own > surroundings if 60 < surroundings < 190 else surroundings < 60
     wanted = surroundings + (contrast if brighter else -contrast)
     colours = cv2.convertScaleAbs(image[..., :3], alpha=wanted / max(own, 20))
-    return np.dstack([colours, image[..., 3]])
+    return with_alpha(colours, image[..., 3])
 
 
 def _bend(rng, person):
@@ -407,7 +417,7 @@ def _strip(rng, pictures):
     if rng.random() < 0.5:
         colours = np.full_like(colours, colours.mean(axis=(0, 1)))
         colours = cv2.convertScaleAbs(colours, alpha=rng.uniform(0.3, 1.7))
-    image = np.dstack([colours, np.full([rows, columns], 255, np.uint8)])
+    image = with_alpha(colours, 255)
     image[[0, -1], :, 3] = image[:, [0, -1], 3] = 0
     return image
 

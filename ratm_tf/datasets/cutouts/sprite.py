@@ -50,6 +50,26 @@ class Sprite(typing.NamedTuple):
     parts: list[list[int]]
 
 
+def with_alpha(colours, alpha):
+    """Joins colours and alpha.
+
+    Args:
+        colours: uint8 of shape [h, w, 3].
+        alpha: uint8 of shape [h, w].
+
+    Returns:
+        uint8 of shape [h, w, 4].
+
+    Example:
+    >>> from ratm_tf.datasets.cutouts.sprite import with_alpha
+    >>> with_alpha(np.zeros([1, 1, 3], np.uint8), np.uint8([[9]])).tolist()
+    [[[0, 0, 0, 9]]]
+    """
+    image = cv2.cvtColor(colours, cv2.COLOR_RGB2RGBA)
+    image[..., 3] = alpha
+    return image
+
+
 def make_sprite(image, course, camera, bend, nearness, exposure):
     """Prepares a cut-out for all frames.
 
@@ -74,7 +94,7 @@ def make_sprite(image, course, camera, bend, nearness, exposure):
     >>> make_sprite(image, course, camera, None, 1.0, 0.0).boxes.tolist()
     [[15.0, 10.0, 25.0, 30.0]]
     """
-    zoom = np.sqrt(np.abs(np.linalg.det(camera.linear)))
+    zoom = camera.zoom
     image = _prepared(image, (course.size * zoom[:, np.newaxis]).max(axis=0))
     rows, columns = image.shape[:2]
     stretch, shift = _bent(bend, rows, columns, course.phase)
@@ -87,7 +107,7 @@ def make_sprite(image, course, camera, bend, nearness, exposure):
 
     covered = image[..., 3].sum(axis=1, dtype=np.float64) / 255
     areas = covered.sum() if stretch is None else stretch @ covered
-    areas = areas * np.abs(np.linalg.det(linear))
+    areas = areas * zoom**2 * scale.prod(axis=1)
     boxes = _extents(image, matrices, stretch, shift)
     blurs = exposure * np.diff(centre, axis=0, prepend=centre[:1])
     parts = _parts(boxes, blurs, 2 * camera.middle + 1)
@@ -97,16 +117,18 @@ def make_sprite(image, course, camera, bend, nearness, exposure):
 def _parts(boxes, blurs, limits):
     """Pixels [x1, x2) and [y1, y2) of the frame that sprites may touch."""
     margin = np.abs(blurs) / 2 + 2
-    low = np.clip(np.floor(boxes[:, :2] - margin), 0, limits)
-    high = np.clip(np.ceil(boxes[:, 2:] + margin) + 1, 0, limits)
-    return np.concatenate([low, high], axis=1).astype(int).tolist()
+    low = np.floor(boxes[:, :2] - margin)
+    high = np.ceil(boxes[:, 2:] + margin) + 1
+    parts = np.concatenate([low, high], axis=1)
+    parts = np.minimum(np.maximum(parts, 0), np.tile(limits, 2))
+    return parts.astype(int).tolist()
 
 
 def _prepared(image, largest):
     """Colours times alpha, in the largest size that the film needs."""
     alpha = cv2.cvtColor(image[..., 3], cv2.COLOR_GRAY2RGB)
     colours = cv2.multiply(image[..., :3], alpha, scale=1 / 255)
-    image = np.dstack([colours, image[..., 3]])
+    image = with_alpha(colours, image[..., 3])
     rows, columns = image.shape[:2]
     size = [
         max(4, min(n, int(np.ceil(wanted))))
@@ -142,16 +164,12 @@ def _extents(image, matrices, stretch, shift):
         ends += shift[:, rows]
     else:
         ends = ends[:, np.newaxis]  # [2, T or 1, rows]
-    x = np.concatenate([ends[0], ends[1]], axis=1)
+    x = np.concatenate([ends[0], ends[1]], axis=1)[:, np.newaxis]
     y = np.concatenate([rows, rows])
-    low, high = [], []
-    for axis in range(2):
-        a, b, c = (matrices[:, axis, k, np.newaxis] for k in range(3))
-        value = a * x + b * y + c
-        half = np.abs(b[:, 0]) / 2  # Rows are a pixel high.
-        low.append(value.min(axis=1) - half)
-        high.append(value.max(axis=1) + half)
-    return np.stack([*low, *high], axis=1)
+    across, down, origin = np.moveaxis(matrices, 2, 0)[..., np.newaxis]
+    places = across * x + down * y + origin  # [T, 2, ends]
+    half = np.abs(down[..., 0]) / 2  # Rows are a pixel high.
+    return np.concatenate([places.min(axis=2) - half, places.max(axis=2) + half], 1)
 
 
 def draw(canvas, sprite, t, shown, *, target=False):
