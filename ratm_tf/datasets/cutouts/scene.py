@@ -245,9 +245,9 @@ def _course(rng, image, is_person, street, num_frames, frame_size, unit):
     aspect = np.sqrt(image.shape[1] / image.shape[0]) * np.exp(rng.normal(0, 0.06))
     size = np.minimum(side * np.array([aspect, 1 / aspect]), 0.75 * limits)
     if street:
-        tempo, jitter = np.exp(rng.normal(np.log(0.03), 0.7)), 0.1
+        tempo, jitter = np.exp(rng.normal(np.log(0.037), 0.7)), 0.1
     else:
-        tempo, jitter = np.exp(rng.normal(np.log(0.025), 1.1)), 0.4
+        tempo, jitter = np.exp(rng.normal(np.log(0.034), 1.15)), 0.4
     tempo = min(tempo, 0.6)
     return _moving(rng, size, is_person, tempo, jitter, num_frames, street, unit)
 
@@ -263,7 +263,7 @@ def _moving(rng, size, is_person, tempo, jitter, num_frames, steady, unit=1.0):
     steps = tempo * pace * way
     steps += jitter * tempo * wander(rng, num_frames, 0.7) * size * [1, 0.5]
     path = np.cumsum(steps, axis=0) - steps[0]
-    growth = 0.006 if steady else rng.choice([0.003, 0.01, 0.025, 0.05])
+    growth = 0.008 if steady else rng.choice([0.005, 0.015, 0.03, 0.06])
     zoom = drift(rng, num_frames, growth, *_growth(size, unit))
     warp = drift(rng, num_frames, rng.choice([0, 0.005, 0.02]), -0.25, 0.25)
     turn = 0 if is_person and steady else rng.choice([0, 0, 0.01, 0.03])
@@ -313,9 +313,9 @@ def _camera(rng, course, street, frame_size, unit):
     elif style == "free":
         pan = rng.normal(0, 1.5, 2) * unit * [1, 0.4]
         position += pan * np.arange(num_frames)[:, np.newaxis]
-        if rng.random() < 0.3:
+        if rng.random() < 0.4:
             jerks = rng.random(num_frames) < 0.15
-            jump = rng.normal(0, 0.5, [num_frames, 2]) * course.size * [1, 0.4]
+            jump = rng.normal(0, 0.7, [num_frames, 2]) * course.size * [1, 0.4]
             position += np.cumsum(jerks[:, np.newaxis] * jump, axis=0)
     enters = rng.random() < 0.12
     if enters:
