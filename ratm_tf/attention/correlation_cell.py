@@ -7,6 +7,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from ratm_tf.attention import filterbank
 from ratm_tf.attention.colour_likelihood import ColourLikelihood
 from ratm_tf.attention.correlation_filter import CorrelationFilter, peak
 from ratm_tf.attention.glimpse import GaussianGlimpse
@@ -213,7 +214,10 @@ class CorrelationCell(GlimpseCell):
             )
 
         lost = (found.confidence(usual) < _LOST) & ~begins
-        found = tf.cond(tf.reduce_any(lost), around, lambda: found)
+        if filterbank.has_branches():
+            found = tf.cond(tf.reduce_any(lost), around, lambda: found)
+        else:
+            found = around()
         confidence = found.confidence(usual)
         good = (confidence >= _LOST) & ~begins
 

@@ -17,12 +17,15 @@ _scope = threading.local()
 
 
 @contextlib.contextmanager
-def portable():
+def portable(branches=True):
     """Takes this thread's glimpses in a form that other runtimes run, too.
 
     It computes in float32 alone, in which boxes differ by less than 1e-3 pixels, and
     does not look out for windows that are not finite. It holds for eager calls, and for
     graphs while they are traced.
+
+    Args:
+        branches: whether what is seldom needed may be left out while it is not.
 
     Yields:
         None.
@@ -32,12 +35,23 @@ def portable():
     ...     grid_means(10.0, 2.0, 3).dtype
     tf.float32
     """
-    outer = _is_portable()
-    _scope.portable = True
+    outer = _is_portable(), has_branches()
+    _scope.portable, _scope.branches = True, branches
     try:
         yield
     finally:
-        _scope.portable = outer
+        _scope.portable, _scope.branches = outer
+
+
+def has_branches():
+    """Whether graphs of this thread may branch, see `portable`.
+
+    Example:
+    >>> with portable(branches=False):
+    ...     has_branches()
+    False
+    """
+    return getattr(_scope, "branches", True)
 
 
 def _is_portable():

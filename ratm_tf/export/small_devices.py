@@ -105,7 +105,9 @@ def export_onnx(
 
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    for name, function in _traced(tracker, state_prefix="next_").items():
+    # Its converter loses weights that branches use.
+    traced = _traced(tracker, state_prefix="next_", branches=False)
+    for name, function in traced.items():
         specs = [
             tf.TensorSpec.from_spec(spec, name=name)
             for name, spec in function.structured_input_signature[1].items()
@@ -129,11 +131,11 @@ def _check(tracker, precision, precisions):
     check_built(tracker)
 
 
-def _traced(tracker, batch_size=None, state_prefix=""):
+def _traced(tracker, batch_size=None, state_prefix="", branches=True):
     """The concrete functions by name, in ops that other runtimes have."""
     traced = {}
     functions = tracking_functions(tracker, tf.uint8, batch_size)
-    with implementation_scope("tf"), filterbank.portable():
+    with implementation_scope("tf"), filterbank.portable(branches):
         for name, (function, specs) in functions.items():
             renamed = _with_prefix(function, state_prefix)
             traced[name] = tf.function(renamed, autograph=False).get_concrete_function(
