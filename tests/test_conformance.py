@@ -6,7 +6,14 @@ import pytest
 import tensorflow as tf
 
 import ratm_tf
-from ratm_tf import GaussianGlimpse, IRNNCell, MeanIoU, RATMCell, Tracker
+from ratm_tf import (
+    CorrelationCell,
+    GaussianGlimpse,
+    IRNNCell,
+    MeanIoU,
+    RATMCell,
+    Tracker,
+)
 from ratm_tf.features import EvenBrightness, GreyConv2D
 from ratm_tf.objectives import (
     LocalizationLoss,
@@ -141,12 +148,29 @@ def given():
     return subject
 
 
+def correlation():
+    subject = Tracker(
+        CorrelationCell(
+            keras.Sequential(
+                [
+                    keras.Input([16, 16, 1]),
+                    keras.layers.Conv2D(4, 3, strides=2, padding="same"),
+                ]
+            ),
+            units=3,
+        )
+    )
+    subject.build({"frames": (None, *FRAMES.shape[1:])})
+    return subject
+
+
 VIDEO = {"frames": FRAMES}
 TRACKERS = {
     "Tracker": (tracker, VIDEO),
     "given": (given, VIDEO | {"initial_box": FIRST}),
     "objectives": (lambda: tracker(objectives={"features": features()}), VIDEO),
     "shared": (shared, VIDEO),
+    "correlation": (correlation, VIDEO | {"initial_box": FIRST}),
 }
 LOSSES = {
     "PixelLoss": (PixelLoss, RNG.random([2, 2, 4, 3, 4, 1], np.float32)),
@@ -177,6 +201,8 @@ def parts(subject):
     """What may be frozen, each alone."""
     if isinstance(subject, Tracker):
         return [subject, *parts(subject.loop), *subject.objectives.values()]
+    if isinstance(subject.cell, CorrelationCell):
+        return [subject.cell, subject.cell.features, subject.cell.recurrent_cell]
     if not isinstance(subject.cell, RATMCell):
         return [subject.cell]
     inner = subject.cell

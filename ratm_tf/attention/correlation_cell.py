@@ -99,6 +99,7 @@ class CorrelationCell(GlimpseCell):
 
     scores = True
     large = True
+    parts = ("features", "recurrent_cell", "score")
     initial_window = "given"
 
     def __init__(
@@ -135,8 +136,10 @@ class CorrelationCell(GlimpseCell):
         self.filter = CorrelationFilter(cells, _SUPPORT / context)
         self.inner_filter = CorrelationFilter(cells // 2)
         self.likelihood = ColourLikelihood(self.glimpse_shape, cells, context)
-        self.recurrent_cell = keras.layers.GRUCell(units, name="gru")
-        self.score = keras.layers.Dense(1, activation="sigmoid", name="score")
+        self.recurrent_cell = keras.layers.GRUCell(units, dtype="float32", name="gru")
+        self.score = keras.layers.Dense(
+            1, activation="sigmoid", dtype="float32", name="score"
+        )
         # By how much a centre moves with a cell, in raw strides; and the least stride.
         steps = [size / (size - 1) / cells for size in reversed(glimpse_size)]
         self._cell_steps = [2.0 * step for step in steps]
@@ -171,6 +174,7 @@ class CorrelationCell(GlimpseCell):
         self.input_spec = keras.InputSpec(ndim=4, axes={-1: self._channels})
         self.recurrent_cell.build((None, 10))
         self.score.build((None, self.units))
+        self._freeze_again()
 
     def call(
         self, frame: TensorLike, states: list[tf.Tensor], training: bool | None = None
@@ -313,7 +317,8 @@ class CorrelationCell(GlimpseCell):
         glimpses = tf.reshape(glimpses, [-1, *self.glimpse_shape])
         glimpses -= tf.reduce_mean(glimpses, axis=[1, 2], keepdims=True)
         power = tf.reduce_mean(tf.square(glimpses), axis=[1, 2, 3], keepdims=True)
-        return _unit(self.features(glimpses / (tf.sqrt(power) + 4.0 / 255.0)))
+        maps = self.features(glimpses / (tf.sqrt(power) + 4.0 / 255.0))
+        return _unit(tf.cast(maps, tf.float32))
 
     def _middle(self, maps, places):
         """The half of maps about the cells nearest to places."""
@@ -382,13 +387,18 @@ class CorrelationCell(GlimpseCell):
             "context": self.context,
             "min_sigma": self.glimpse.min_sigma,
             "implementation": self.implementation,
+            "frozen": self._frozen(),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, object]) -> "CorrelationCell":
         config = copy.deepcopy(config)  # Keras takes apart what it deserialises.
+        frozen = config.pop("frozen")
         config["features"] = keras.saving.deserialize_keras_object(config["features"])
-        return super().from_config(config)
+        cell = super().from_config(config)
+        for name in frozen:
+            getattr(cell, name).trainable = False
+        return cell
 
 
 class _Found(NamedTuple):

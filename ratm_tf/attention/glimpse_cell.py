@@ -27,6 +27,9 @@ class GlimpseCell(keras.layers.Layer):
     return_features = False
     """Whether the output has that description, too."""
 
+    parts: tuple[str, ...] = ()
+    """Names of the layers that may be frozen alone."""
+
     def __init__(self, glimpse: GaussianGlimpse, **kwargs: object) -> None:
         super().__init__(autocast=False, dtype="float32", **kwargs)
         self.glimpse = glimpse
@@ -55,6 +58,22 @@ class GlimpseCell(keras.layers.Layer):
     @implementation.setter
     def implementation(self, implementation: Implementation) -> None:
         self.glimpse.implementation = implementation
+
+    def _frozen(self):
+        """Names of the parts that are frozen."""
+        parts = {name: getattr(self, name) for name in self.parts}
+        return [
+            name
+            for name, part in parts.items()
+            if part is not None and not part.trainable
+        ]
+
+    def _freeze_again(self):
+        """Freezes what was frozen: Keras trains the weights that it has got since."""
+        frozen = [getattr(self, name) for name in self._frozen()]
+        for layer in frozen if self.trainable else [self]:
+            layer.trainable = True
+            layer.trainable = False
 
     def read(
         self, frame: tf.Tensor, activations: tf.Tensor

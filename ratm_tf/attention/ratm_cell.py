@@ -18,7 +18,6 @@ from ratm_tf.attention.glimpse_cell import GlimpseCell
 from ratm_tf.attention.irnn_cell import IRNNCell
 from ratm_tf.types import Implementation, Shape, Size, TensorLike
 
-_PARTS = ("recurrent_cell", "features", "window")
 # The unit of a window's motion is so small a part of its place's.
 _MOTION = 5.0
 
@@ -120,6 +119,8 @@ class RATMCell(GlimpseCell, DropoutRNNCell):
     >>> windows.shape, glimpses.shape
     (TensorShape([2, 5, 6]), TensorShape([2, 5, 28, 28, 1]))
     """
+
+    parts = ("recurrent_cell", "features", "window")
 
     def __init__(
         self,
@@ -234,10 +235,7 @@ class RATMCell(GlimpseCell, DropoutRNNCell):
             ),
             trainable=self.initial_window != "given",
         )
-        # Keras trains the weights that a part got after it was frozen.
-        for frozen in self._frozen() if self.trainable else [self]:
-            frozen.trainable = True
-            frozen.trainable = False
+        self._freeze_again()
 
     def _built_features_shape(self):
         """Builds the features; returns the shape of those of one glimpse."""
@@ -414,14 +412,8 @@ class RATMCell(GlimpseCell, DropoutRNNCell):
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
             "min_sigma": self.glimpse.min_sigma,
             "implementation": self.implementation,
-            "frozen": [
-                name for name in _PARTS if getattr(self, name) in self._frozen()
-            ],
+            "frozen": self._frozen(),
         }
-
-    def _frozen(self):
-        parts = [getattr(self, name) for name in _PARTS]
-        return [part for part in parts if part is not None and not part.trainable]
 
     @classmethod
     def from_config(cls, config: dict[str, object]) -> "RATMCell":

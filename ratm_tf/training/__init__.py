@@ -5,6 +5,7 @@
 
 from ratm_tf.training.callbacks import Throughput, TrackedSequences
 from ratm_tf.training.checkpoints import Checkpoints, NotFinite
+from ratm_tf.training.matching import pretrain_target_features
 from ratm_tf.training.run import run_all_subjects, run_recipe
 from ratm_tf.training.score import fit_score, score_network
 
@@ -14,6 +15,7 @@ __all__ = [
     "Throughput",
     "TrackedSequences",
     "fit_score",
+    "pretrain_target_features",
     "run_all_subjects",
     "run_recipe",
     "score_network",
