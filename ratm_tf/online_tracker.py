@@ -110,7 +110,8 @@ class OnlineTracker:
         Args:
             frame: the first frame, `[H, W]` or `[H, W, C]`, uint8 in 0..255 or floating
                 in 0..1. Colours are in OpenCV's order, BGR or BGRA: a tracker of grey
-                frames gets them as `ratm_tf.colour` has it, one of colour frames RGB.
+                frames gets them as `ratm_tf.colour` has it, one of colour frames RGB,
+                of grey ones, too.
             box: `(x, y, w, h)` of the target in pixels, as OpenCV has it, for trackers
                 that start on a given target; or a list of them, of several targets.
 
@@ -220,7 +221,7 @@ class OnlineTracker:
         channels = self._tracker.channels
         if frame.ndim == 2:
             frame = frame[..., np.newaxis]
-        if frame.ndim == 3 and frame.shape[-1] in (3, 4) and channels in (1, 3):
+        if frame.ndim == 3 and frame.shape[-1] in (1, 3, 4) and channels in (1, 3):
             frame = _from_opencv(frame, channels)
         if frame.ndim != 3 or frame.shape[-1] != channels or 0 in frame.shape:
             raise ValueError(
@@ -256,10 +257,13 @@ def _flat(function):
 
 
 def _from_opencv(frame, channels):
-    """Turns BGR or BGRA into grey or RGB."""
+    """Turns grey, BGR or BGRA into grey or RGB."""
     from ratm_tf.opencv import cv2
 
+    if frame.shape[-1] == channels == 1:
+        return frame
     codes = {
+        (1, 3): cv2.COLOR_GRAY2RGB,
         (3, 1): cv2.COLOR_BGR2GRAY,
         (4, 1): cv2.COLOR_BGRA2GRAY,
         (3, 3): cv2.COLOR_BGR2RGB,

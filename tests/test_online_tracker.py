@@ -112,10 +112,15 @@ def test_colours_are_in_the_order_of_opencv(tracker):
     coloured.build({"frames": (None, None, None, None, 3)})
     coloured.cell.window.kernel.assign(coloured.cell.window.kernel * 50)
     grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in bgr])
-    for subject, frames in ((tracker, grey[..., None]), (coloured, rgb)):
+    bgra = np.insert(bgr, 3, 7, axis=-1)
+    for subject, frames, given in (
+        (tracker, grey[..., None], (bgr, bgra)),
+        (coloured, rgb, (bgr, bgra)),
+        (coloured, np.stack([grey] * 3, axis=-1), (grey,)),
+    ):
         box = start(tracker)[1]
         whole = subject.predict({"frames": frames[None]} | box, verbose=0)["boxes"][0]
-        for colours in (bgr, np.insert(bgr, 3, 7, axis=-1)):
+        for colours in given:
             online = ratm_tf.OnlineTracker(subject)
             online.init(colours[0], **start(tracker)[0])
             for frame in colours[1:]:

@@ -1,5 +1,6 @@
 """The files run in the runtimes that they are for, and track as the tracker does."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,14 +10,27 @@ from ratm_tf.attention import filterbank
 from ratm_tf.export import export_litert, export_onnx
 from tests.export.trackers import KINDS, tracker_of_kind
 
-KIND_AND_PRECISION = list(zip(KINDS, ["float16", "float32"], strict=True))
+KIND_AND_PRECISION = [
+    *zip(KINDS, ["float16", "float32"], strict=True),
+    pytest.param(("target", "float32"), marks=pytest.mark.slow),
+]
 
 
-@pytest.fixture(params=KIND_AND_PRECISION, ids=lambda pair: "-".join(pair))
+def tracker_of_a_target():
+    """A small tracker that looks for its target."""
+    keras.utils.set_random_seed(0)
+    convolution = keras.layers.Conv2D(4, 3, strides=2, padding="same")
+    features = keras.Sequential([keras.Input([16, 16, 3]), convolution])
+    tracker = ratm_tf.Tracker(ratm_tf.CorrelationCell(features, units=4))
+    tracker.build({"frames": (None, None, None, None, 3)})
+    return tracker
+
+
+@pytest.fixture(params=KIND_AND_PRECISION, ids="-".join)
 def tracked(request):
     """A tracker, its video and boxes, and the precision to keep weights in."""
     kind, precision = request.param
-    tracker = tracker_of_kind(kind)
+    tracker = tracker_of_a_target() if kind == "target" else tracker_of_kind(kind)
     for weight in tracker.weights:
         weight.assign(np.asarray(weight, precision))
     shape = [1, 5, 30, 40, tracker.channels]

@@ -75,6 +75,8 @@ def main(_):
                 loaded.starts_on_target, test_sequences=_SEQUENCES.value
             )
             sequences = tested.test_data(seed=_SEED.value)
+            if loaded.channels == 3:
+                sequences = sequences.map(_in_rgb)
             spans, average = tested.spans, "frames"
             known = tested.oracle_iou(seed=_SEED.value)
         seen = Seen()
@@ -89,6 +91,13 @@ def main(_):
         "box": loaded.box,
     }
     print(json.dumps(report | metrics | seen.metrics() | known))
+
+
+def _in_rgb(example):
+    """Grey frames in three channels."""
+    import tensorflow as tf
+
+    return example | {"frames": tf.image.grayscale_to_rgb(example["frames"])}
 
 
 class Seen:
