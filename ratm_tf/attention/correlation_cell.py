@@ -1,6 +1,7 @@
 """A cell that remembers what its target looks like."""
 
 import copy
+import functools
 import math
 from typing import NamedTuple
 
@@ -199,25 +200,11 @@ class CorrelationCell(GlimpseCell):
         preferred = seen.height * [[1.0], [0.98], [0.98]]
         found = seen._replace(place=seen.place * sizes).highest(preferred)
 
-        inner = self._middle(maps, tf.repeat(seen.place[:, 0], len(_SIZES), axis=0))
-        inner = self.inner_filter.respond(self.inner_filter.solve(*fits[2:]), inner)
-        inner_height = tf.reduce_max(inner, axis=[1, 2])
-        inner_height = tf.reshape(inner_height, [-1, len(_SIZES)])
-        votes = _vertex(tf.stack([seen.height[..., 0], inner_height], axis=1))
-
-        def around():
-            shifts = tf.constant(_AROUND) * self.filter.cells
-            moves = shifts * self._cell_steps * stride[:, tf.newaxis]
-            moves = tf.pad(moves, [[0, 0], [0, 0], [0, 4]])
-            windows = activations[:, tf.newaxis] + moves
-            seen, _, _ = self._searched(frame, windows, filters, histograms)
-            there = seen._replace(place=seen.place + shifts).highest(seen.height)
-            better = lost & (_DOUBTED * there.height > found.height)
-            return _Found(
-                *(tf.where(better, *pair) for pair in zip(there, found, strict=True))
-            )
-
+        votes = self._votes(seen, maps, fits[2:])
         lost = (found.confidence(usual) < _LOST) & ~begins
+        around = functools.partial(
+            self._around, frame, activations, filters, histograms, found, lost
+        )
         if filterbank.has_branches():
             found = tf.cond(tf.reduce_any(lost), around, lambda: found)
         else:
@@ -294,6 +281,27 @@ class CorrelationCell(GlimpseCell):
             tf.reshape(sharpness, [-1, count, 1]),
         )
         return found, maps, likely
+
+    def _around(self, frame, activations, filters, histograms, found, lost):
+        """What is found in eight windows around, where the target is lost."""
+        shifts = tf.constant(_AROUND) * self.filter.cells
+        stride = tf.abs(activations[:, tf.newaxis, 4:])
+        moves = tf.pad(shifts * self._cell_steps * stride, [[0, 0], [0, 0], [0, 4]])
+        windows = activations[:, tf.newaxis] + moves
+        seen, _, _ = self._searched(frame, windows, filters, histograms)
+        there = seen._replace(place=seen.place + shifts).highest(seen.height)
+        better = lost & (_DOUBTED * there.height > found.height)
+        return _Found(
+            *(tf.where(better, *pair) for pair in zip(there, found, strict=True))
+        )
+
+    def _votes(self, seen, maps, fit):
+        """How the target grows, by whole windows and by their middles, in -1..1."""
+        inner = self._middle(maps, tf.repeat(seen.place[:, 0], len(_SIZES), axis=0))
+        response = self.inner_filter.respond(self.inner_filter.solve(*fit), inner)
+        height = tf.reduce_max(response, axis=[1, 2])
+        height = tf.reshape(height, [-1, len(_SIZES)])
+        return _vertex(tf.stack([seen.height[..., 0], height], axis=1))
 
     def _looks(self, glimpse):
         """What one window on the target says for the memory."""

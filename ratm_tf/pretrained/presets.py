@@ -10,6 +10,11 @@ _PEOPLE = (
     "videos made of cut-outs of the Penn-Fudan database (Wang, Shi, Song, Shen, 2007; "
     "no stated licence: none of it is in the weights' file)"
 )
+_CUTOUTS = (
+    "films made of cut-outs of ECSSD (Yan, Xu, Shi, Jia, 2013), the Human Segmentation "
+    "Dataset (Shenoy) and the Penn-Fudan database before photographs of Sun-Hays 80, "
+    "Urban100 and BSDS500 (no stated licences: none of it is in the weights' file)"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +113,18 @@ PRESETS = {
             figures={"whole sequences": 69.55},
         ),
         Preset(
+            name="targets",
+            description="Tracks any target on RGB frames of any size; starts on its "
+            "box, and looks for what it looks like.",
+            command="train_targets.py",
+            follows="a recurrent network, a Gaussian glimpse, features of it",
+            differs="a correlation filter and a histogram of colours remember the "
+            "target, and find it in the frame at hand; the recurrent network tells how "
+            "sure that is",
+            data=_CUTOUTS,
+            figures={"TB-100, ten targets whole": 74.4},
+        ),
+        Preset(
             name="mnist_cnn",
             description="Tells which digit a glimpse of 28x28 shows.",
             command="pretrain_mnist_cnn.py",
@@ -125,6 +142,17 @@ PRESETS = {
             data="patches of the INRIA person data set (Dalal, Triggs, 2005; for "
             "research: none of it is in the weights' file)",
             figures={"test AUC": 98.5, "test accuracy": 93.9},
+        ),
+        Preset(
+            name="target_features",
+            description="Describes glimpses of 64x64, in RGB, so that a correlation "
+            "filter tells a target from what is around it.",
+            command="pretrain_target_features.py",
+            follows="nothing of the paper",
+            differs="two convolutions; Adam; learns through the filter's ridge "
+            "regression",
+            data=_CUTOUTS,
+            figures={"found in test films": 92.93},
         ),
     )
 }

@@ -9,6 +9,7 @@ import ratm_tf
 from ratm_tf.boxes import iou
 from ratm_tf.datasets import (
     bouncing_balls_sequences,
+    cutout_sequences,
     moving_mnist_sequences,
     people_sequences,
     tracker_inputs,
@@ -27,6 +28,7 @@ FRAME_SIZES = {
     "moving_mnist": (100, 100),
     "moving_mnist_two_digits": (100, 100),
     "people": (120, 160),
+    "targets": (120, 160),
 }
 
 
@@ -66,7 +68,8 @@ def predictions(folder):
 def test_saved_trackers_predict_what_they_did(path, expected):
     height, width = FRAME_SIZES[path.stem]
     tracker = keras.saving.load_model(path, compile=False)
-    inputs = {"frames": drawn_videos(height, width)}
+    frames = drawn_videos(height, width)
+    inputs = {"frames": np.repeat(frames, tracker.channels, axis=-1)}
     if tracker.starts_on_target:
         radius, x = height / 8, 0.3 * width
         inputs["initial_box"] = np.float32(
@@ -90,6 +93,14 @@ def test_saved_classifiers_predict_what_they_did(name):
     glimpses = drawn_videos(28, 28, num_frames=1)[:, 0] / np.float32(255)
     found = model.predict(glimpses, verbose=0)
     np.testing.assert_allclose(found, predictions(HERE)[name], atol=1e-4)
+
+
+def test_saved_features_are_what_they_were():
+    model = keras.saving.load_model(PRESETS["target_features"].path, compile=False)
+    glimpses = np.repeat(drawn_videos(64, 64, 1)[:, 0] / np.float32(255), 3, axis=-1)
+    found = model.predict(glimpses, verbose=0).mean(axis=(1, 2))
+    expected = predictions(HERE)["target_features"]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
@@ -166,6 +177,24 @@ def test_people_tracks_drawn_ones_at_any_scale():
     }
     boxes = tracker.predict_on_batch(padded)["corner_boxes"] - shift
     assert iou(example["detected_boxes"], boxes).numpy()[mask].mean() > 0.65
+
+
+def test_targets_are_followed_and_known_to_be():
+    """Drawn ones, which it has never seen."""
+    drawn = DATASETS / "cutouts" / "dummy_data" / "cutouts"
+    films = cutout_sequences(
+        "test", num_frames=20, batch_size=10, num_sequences=20, cutouts_path=drawn
+    )
+    tracker = ratm_tf.load_pretrained("targets")
+    overlaps, scores = [], []
+    for film in films:
+        outputs = tracker.predict_on_batch(tracker_inputs(film))
+        seen = film["mask"].numpy()
+        overlaps.append(iou(film["boxes"], outputs["boxes"]).numpy()[seen])
+        scores.append(outputs["scores"][seen])
+    overlaps, scores = np.concatenate(overlaps), np.concatenate(scores)
+    assert overlaps.mean() > 0.5
+    assert scores[overlaps > 0.6].mean() > scores[overlaps < 0.2].mean() + 0.2
 
 
 def test_unknown_name_lists_the_known_ones():
