@@ -95,12 +95,13 @@ def height_and_width(value, at_least):
     )
 
 
-def sequence_indices(start, num_sequences):
+def sequence_indices(start, num_sequences, step=1):
     """The numbers of the sequences to make.
 
     Args:
         start: the first one.
         num_sequences: how many; None for no end.
+        step: from one to the next.
 
     Returns:
         A `tf.data.Dataset` of int64 scalars.
@@ -110,12 +111,13 @@ def sequence_indices(start, num_sequences):
 
     Example:
     >>> from ratm_tf.datasets.arguments import sequence_indices
-    >>> list(sequence_indices(start=3, num_sequences=2).as_numpy_iterator())
-    [np.int64(3), np.int64(4)]
+    >>> list(sequence_indices(start=3, num_sequences=2, step=4).as_numpy_iterator())
+    [np.int64(3), np.int64(7)]
     """
     start = integer("start", start, at_least=0)
+    step = integer("step", step, at_least=1)
     if num_sequences is None:
-        return tf.data.Dataset.counter(start)
+        return tf.data.Dataset.counter(start, step)
     num_sequences = integer("num_sequences", num_sequences, at_least=1)
-    end = integer("start + num_sequences", start + num_sequences)
-    return tf.data.Dataset.range(start, end)
+    end = integer("start + step * num_sequences", start + step * num_sequences)
+    return tf.data.Dataset.range(start, end, step)

@@ -17,6 +17,7 @@ def random_parts(
     num_frames: int,
     num_sequences: int | None = None,
     start: int = 0,
+    step: int = 1,
     seed: int | tuple[int | str, ...] = 0,
 ) -> tf.data.Dataset:
     """Draws parts of equal length from sequences of any length.
@@ -31,6 +32,7 @@ def random_parts(
         num_frames: frames of a part.
         num_sequences: how many parts; without it, they never end.
         start: index of the first part.
+        step: from one part's index to the next.
         seed: integer, or a tuple of integers and words.
 
     Returns:
@@ -50,7 +52,7 @@ def random_parts(
     """
     num_frames = integer("num_frames", num_frames, at_least=1)
     steps = seed if isinstance(seed, tuple) else (integer("seed", seed),)
-    indices = sequence_indices(start, num_sequences)
+    indices = sequence_indices(start, num_sequences, step)
     if not examples:
         raise ValueError("Expected `examples` to be of one at least. Received: none")
     lengths = np.array([len(example["frames"]) for example in examples])

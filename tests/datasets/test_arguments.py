@@ -46,5 +46,9 @@ def test_indices_begin_at_start():
     endless = sequence_indices(5, None)
     assert list(endless.take(2).as_numpy_iterator()) == [5, 6]
     assert list(sequence_indices(2**40, 2).as_numpy_iterator()) == [2**40, 2**40 + 1]
-    with pytest.raises(ValueError, match=r"`start \+ num_sequences` to have 64 bits"):
+    assert list(sequence_indices(5, 3, 4).as_numpy_iterator()) == [5, 9, 13]
+    assert list(sequence_indices(5, None, 4).take(2).as_numpy_iterator()) == [5, 9]
+    with pytest.raises(ValueError, match="num_sequences` to have 64 bits"):
         sequence_indices(2**63 - 2, 2)
+    with pytest.raises(ValueError, match="`step` to be an integer >= 1. Received: 0"):
+        sequence_indices(0, 2, 0)

@@ -27,6 +27,7 @@ def videos(
     frame_size: Size | None = None,
     num_sequences: int | None = None,
     start: int = 0,
+    step: int = 1,
     seed: int = 0,
     channels: int = 1,
     first_frame: int = 0,
@@ -61,6 +62,7 @@ def videos(
             videos of one size.
         num_sequences: how many sequences; whole ones, at most.
         start: index of the first sequence.
+        step: from one sequence's index to the next.
         seed: integer >= 0, chooses the split and the parts.
         channels: 1 for grey frames, 3 for RGB.
         first_frame: the number of the first frame in the column `frame` of tables.
@@ -88,6 +90,7 @@ def videos(
     ...     )
     """
     start = integer("start", start, at_least=0)
+    step = integer("step", step, at_least=1)
     first_frame = integer("first_frame", first_frame)
     one_of("channels", channels, (1, 3))
     if frame_size is not None:
@@ -108,7 +111,7 @@ def videos(
                 f"Expected `start` to be less than the {len(targets)} sequences of "
                 f"the split {split!r}. Received: {start}"
             )
-        targets = targets[start:][:num_sequences]
+        targets = targets[start::step][:num_sequences]
     examples = list(_examples(targets, frame_size, channels))
     sizes = {example["frames"].shape[1:3] for example in examples}
     if len(sizes) > 1 and not (whole and batch_size in (None, 1)):
@@ -124,6 +127,7 @@ def videos(
             num_frames=num_frames,
             num_sequences=num_sequences,
             start=start,
+            step=step,
             seed=(seed, split),
         )
     if batch_size is not None:

@@ -24,6 +24,7 @@ def bouncing_balls_sequences(
     batch_size: int | None = None,
     num_sequences: int | None = None,
     start: int = 0,
+    step: int = 1,
     seed: int = 0,
     num_balls: int = 1,
     random_window: bool = False,
@@ -33,8 +34,8 @@ def bouncing_balls_sequences(
     Sequence `i` of a `seed`, `split` and `num_balls` is always the same one, whatever
     the batch size, and its first frames are the same however many are asked for. Frames
     are rendered on the fly. `start` skips sequences without rendering them: continue an
-    interrupted training there, or give each of several workers its own range of
-    sequences.
+    interrupted training there. `step` leaves those between out: give worker `w` of `n`
+    the sequences from `w` on by steps of `n`.
 
     Args:
         split: "train" or "test", two collections of sequences.
@@ -43,6 +44,7 @@ def bouncing_balls_sequences(
             may be smaller. Without it, elements are single sequences.
         num_sequences: how many sequences; without it, they never end.
         start: index of the first sequence.
+        step: from one sequence's index to the next.
         seed: integer, chooses the whole collection of sequences.
         num_balls: balls per sequence, at most 6; the first is the target.
         random_window: whether sequences have an `initial_box` drawn at random, where a
@@ -76,7 +78,7 @@ def bouncing_balls_sequences(
         stream("bouncing_balls", seed, split, num_balls, quantity)
         for quantity in ("position", "direction", "window")
     )
-    indices = sequence_indices(start, num_sequences)
+    indices = sequence_indices(start, num_sequences, step)
     cardinality = indices.cardinality()
 
     def drawn(index):

@@ -42,6 +42,7 @@ def moving_mnist_sequences(
     batch_size: int | None = None,
     num_sequences: int | None = None,
     start: int = 0,
+    step: int = 1,
     seed: int = 0,
     frame_size: Size = FRAME_SIZE,
     mnist_path: Path | None = None,
@@ -62,8 +63,8 @@ def moving_mnist_sequences(
     Sequence `i` of a `seed` and `split` is always the same one, whatever the
     batch size, and its first frames are the same however many are asked for.
     Frames are rendered on the fly. `start` skips sequences without rendering
-    them: continue an interrupted training there, or give each of several
-    workers its own range of sequences.
+    them: continue an interrupted training there. `step` leaves those between
+    out: give worker `w` of `n` the sequences from `w` on by steps of `n`.
 
     Args:
         split: "train" or "test", the MNIST split that digits are drawn from.
@@ -73,6 +74,7 @@ def moving_mnist_sequences(
             may be smaller. Without it, elements are single sequences.
         num_sequences: how many sequences; without it, they never end.
         start: index of the first sequence.
+        step: from one sequence's index to the next.
         seed: integer, chooses the whole collection of sequences.
         frame_size: (height, width) of the canvas in pixels, each at least 43,
             a digit and its longest step; 84, three digits, if there are two.
@@ -111,7 +113,7 @@ def moving_mnist_sequences(
     )
     if batch_size is not None:
         batch_size = integer("batch_size", batch_size, at_least=1)
-    indices = sequence_indices(start, num_sequences)
+    indices = sequence_indices(start, num_sequences, step)
     seed, split = integer("seed", seed), one_of("split", split, SPLITS)
     num_frames = integer("num_frames", num_frames, at_least=1)
     images, labels = map(tf.constant, load_digits(split, mnist_path, fallback=fallback))

@@ -24,6 +24,7 @@ def people_sequences(
     batch_size: int | None = None,
     num_sequences: int | None = None,
     start: int = 0,
+    step: int = 1,
     seed: int = 0,
     frame_size: Size = FRAME_SIZE,
     pennfudan_path: Path | None = None,
@@ -38,8 +39,8 @@ def people_sequences(
     Sequence `i` of a `seed` and `split` is always the same one, whatever the batch
     size, and its first frames are the same however many are asked for. Frames are
     rendered on the fly. `start` skips sequences without rendering them: continue an
-    interrupted training there, or give each of several workers its own range of
-    sequences.
+    interrupted training there. `step` leaves those between out: give worker `w` of `n`
+    the sequences from `w` on by steps of `n`.
 
     Args:
         split: "train" or "test", see `load_penn_fudan`.
@@ -48,6 +49,7 @@ def people_sequences(
             may be smaller. Without it, elements are single sequences.
         num_sequences: how many sequences; without it, they never end.
         start: index of the first sequence.
+        step: from one sequence's index to the next.
         seed: integer, chooses the whole collection of sequences.
         frame_size: (height, width) in pixels, each at least 64.
         pennfudan_path: optional folder of the Penn-Fudan database, see
@@ -87,7 +89,7 @@ def people_sequences(
     height, width = height_and_width(frame_size, at_least=64)
     if batch_size is not None:
         batch_size = integer("batch_size", batch_size, at_least=1)
-    indices = sequence_indices(start, num_sequences)
+    indices = sequence_indices(start, num_sequences, step)
 
     cutouts, streets = load_penn_fudan(split, pennfudan_path)
     spec = {
