@@ -102,8 +102,23 @@ class RelativeBoxLoss(keras.losses.Loss):
         relative = tf.math.divide_no_nan(error, tf.concat([size, size], axis=-1))
         losses = tf.reduce_mean(relative, axis=-1)
         # Keras leaves out of the mean what its mask leaves out.
-        losses._keras_mask = tf.reduce_all(size != 0, axis=-1)
+        mask = tf.reduce_all(size != 0, axis=-1)
+        losses *= _share(mask, losses.dtype)
+        losses._keras_mask = mask
         return losses
+
+
+def _share(mask, dtype):
+    """How many times a replica's mean counts in the mean of all replicas' frames.
+
+    Each has frames with a box of its own; elsewhere than in a replica it is 1.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return 1.0
+    count = tf.reduce_sum(tf.cast(mask, dtype))
+    mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, count)
+    return tf.math.divide_no_nan(count, tf.stop_gradient(mean))
 
 
 def _center(box):

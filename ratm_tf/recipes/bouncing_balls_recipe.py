@@ -1,6 +1,7 @@
 """Bouncing balls: section 6.1 of the paper."""
 
 import dataclasses
+import functools
 from typing import Literal
 
 import tensorflow as tf
@@ -44,12 +45,12 @@ class BouncingBallsRecipe(Recipe):
             recipe=self,
             seed=seed,
             tracker=self._tracker(implementation),
-            sequences=lambda start: self._training_data(start, seed),
+            sequences=functools.partial(self._training_data, seed),
             test=self.test_data(seed=seed),
             data={"name": "bouncing_balls"},
         )
 
-    def _training_data(self, start, seed):
+    def _training_data(self, seed, start, step=1, batch_size=None):
         """Endless inputs, labels and the weights of the frames under penalty."""
         # A glimpse that lies pixel by pixel on a ball's centre.
         rows, columns = self.glimpse_size
@@ -78,18 +79,18 @@ class BouncingBallsRecipe(Recipe):
                 weights = tf.one_hot(length - 1, tf.cast(length, tf.int32))
             return tracker_inputs(example), labels, tf.broadcast_to(weights, shape)
 
+        part = start, step, batch_size or self.batch_size
         batches = self._epochs(
-            start,
-            lambda **part: bouncing_balls_sequences(
+            *part,
+            functools.partial(
+                bouncing_balls_sequences,
                 "train",
                 num_frames=self.train_frames,
-                batch_size=self.batch_size,
                 seed=seed,
                 random_window=self.random_window,
-                **part,
             ),
         )
-        return batches.enumerate(start // self.batch_size).map(prepared)
+        return self._in_steps(batches, *part).map(prepared)
 
     def test_data(self, *, seed: int = 0) -> tf.data.Dataset:
         return bouncing_balls_sequences(

@@ -18,7 +18,8 @@ class Experiment:
         seed: of the sequences.
         tracker: built and compiled, with fresh weights.
         sequences: function of a sequence's index that returns an endless, batched
-            `tf.data.Dataset` of what `Tracker.fit` takes, from that sequence on.
+            `tf.data.Dataset` of what `Tracker.fit` takes, from that sequence on; with
+            `step` and `batch_size`, of each `step`-th of them, in such batches.
         test: finite, batched `tf.data.Dataset` of examples as in `ratm_tf.datasets`.
         data: where the data come from, JSON values by name.
         validation: finite, batched `tf.data.Dataset` of what `Tracker.fit` takes, or
@@ -28,7 +29,7 @@ class Experiment:
     recipe: Recipe
     seed: int
     tracker: Tracker
-    sequences: collections.abc.Callable[[int], tf.data.Dataset]
+    sequences: collections.abc.Callable[..., tf.data.Dataset]
     test: tf.data.Dataset
     data: dict
     validation: tf.data.Dataset | None = None

@@ -1,6 +1,7 @@
 """Moving MNIST: section 6.2 of the paper."""
 
 import dataclasses
+import functools
 from typing import Literal
 
 import keras
@@ -57,14 +58,12 @@ class MovingMNISTRecipe(Recipe):
             tracker=self._tracker(
                 implementation, objectives=objectives, metrics=metrics
             ),
-            sequences=lambda start: self._epochs(
+            sequences=lambda start, step=1, batch_size=None: self._epochs(
                 start,
-                lambda **part: self._sequences(
-                    "train",
-                    num_frames=self.train_frames,
-                    batch_size=self.batch_size,
-                    seed=seed,
-                    **part,
+                step,
+                batch_size or self.batch_size,
+                functools.partial(
+                    self._sequences, "train", num_frames=self.train_frames, seed=seed
                 ),
             ).map(labelled),
             test=self.test_data(seed=seed),

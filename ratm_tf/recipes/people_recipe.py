@@ -85,12 +85,17 @@ class PeopleRecipe(Recipe):
         tracker = self._people_tracker(implementation)
         examples = list(self._videos("train", seed).as_numpy_iterator())
 
-        def sequences(start):
+        def sequences(start, step=1, batch_size=None):
+            batch_size = batch_size or self.batch_size
             parts = random_parts(
-                examples, num_frames=self.train_frames, start=start, seed=seed
+                examples,
+                num_frames=self.train_frames,
+                start=start,
+                step=step,
+                seed=seed,
             )
-            batches = parts.batch(self.batch_size)
-            return batches.enumerate(start // self.batch_size).map(shortened)
+            batches = parts.batch(batch_size)
+            return self._in_steps(batches, start, step, batch_size).map(shortened)
 
         def shortened(step, example):
             length = self.first_frames + step // self.steps_per_frame

@@ -174,26 +174,54 @@ class Recipe(abc.ABC):
         del fields["sources"]
         return fields
 
-    def _epochs(self, start, sequences):
+    def _epochs(self, start, step, batch_size, sequences):
         """Training sequences, over and over if there is a number of them.
 
         Args:
             start: index of the first one, counted through all epochs.
-            sequences: function of `start` and `num_sequences` that returns them in
-                batches, as `ratm_tf.datasets` has them.
+            step: from one's index to the next.
+            batch_size: sequences per batch.
+            sequences: function of `start`, `step`, `num_sequences` and `batch_size`
+                that returns them in batches, as `ratm_tf.datasets` has them.
 
         Returns:
             An endless `tf.data.Dataset` of batches.
+
+        Raises:
+            ValueError: if the steps of an epoch would not be those of the next.
         """
+        options = {"step": step, "batch_size": batch_size}
         if self.train_sequences is None:
-            return sequences(start=start)
+            return sequences(start=start, **options)
+        each, more = divmod(self.train_sequences, step)
+        if more:
+            raise ValueError(
+                f"Expected `train_sequences` to be a multiple of the {step} workers. "
+                f"Received: {self.train_sequences}"
+            )
         start %= self.train_sequences
-        rest = sequences(start=start, num_sequences=self.train_sequences - start)
-        whole = sequences(num_sequences=self.train_sequences)
+        rest = sequences(start=start, num_sequences=each - start // step, **options)
+        whole = sequences(start=start % step, num_sequences=each, **options)
         batches = rest.concatenate(whole.repeat())
-        if self.train_sequences % self.batch_size == 0:
+        if each % batch_size == 0:
             return batches
-        return batches.rebatch(self.batch_size)
+        return batches.rebatch(batch_size)
+
+    def _in_steps(self, batches, start, step, batch_size):
+        """Numbers batches by the training steps that they are for.
+
+        Args:
+            batches: endless `tf.data.Dataset`.
+            start: index of the first sequence, see `_epochs`.
+            step: from one sequence's index to the next.
+            batch_size: sequences per batch.
+
+        Returns:
+            A `tf.data.Dataset` of pairs of an int64 scalar and a batch.
+        """
+        first = start // self.batch_size
+        of_a_step = self.batch_size // (step * batch_size)
+        return batches.enumerate().map(lambda n, batch: (first + n // of_a_step, batch))
 
     def _tracker(
         self, implementation, *, features=None, objectives=None, metrics=None, **cell

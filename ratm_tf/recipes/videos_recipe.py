@@ -1,6 +1,7 @@
 """Targets in videos of one's own."""
 
 import dataclasses
+import functools
 from typing import Literal
 
 import numpy as np
@@ -63,11 +64,13 @@ class VideosRecipe(Recipe):
         if self.initial_model is not None:
             start_from(tracker, self.initial_model)
 
-        def sequences(start):
+        def sequences(start, step=1, batch_size=None):
             parts = self._epochs(
                 start,
-                lambda **part: self._videos(
-                    "train", seed, num_frames=self.train_frames, **part
+                step,
+                batch_size or self.batch_size,
+                functools.partial(
+                    self._videos, "train", seed, num_frames=self.train_frames
                 ),
             )
             return parts.map(labelled)

@@ -311,3 +311,62 @@ def test_a_step_of_people_follows_a_numpy_loss():
         return judged
 
     one_step(recipe, loss)
+
+
+SHARED = [
+    # Of 24 sequences, through the end of an epoch; and sequences grow with the steps.
+    recipes.bouncing_balls(
+        "last", batch_size=8, train_sequences=24, train_frames=6, steps_per_frame=2
+    ),
+    recipes.moving_mnist(mnist_path=str(SAMPLE_PATH), batch_size=8, train_frames=3),
+    recipes.people(
+        pennfudan_path=PEOPLE,
+        batch_size=8,
+        train_sequences=2,
+        validation_sequences=1,
+        train_frames=3,
+        first_frames=2,
+        steps_per_frame=2,
+    ),
+]
+
+
+@pytest.fixture(scope="module", params=SHARED, ids=lambda r: type(r).__name__)
+def experiment(request):
+    return request.param.build()
+
+
+@pytest.mark.parametrize(("workers", "devices"), [(2, 1), (4, 1), (1, 2), (2, 2)])
+def test_workers_share_out_each_steps_sequences(experiment, workers, devices):
+    def steps(start, count, **part):
+        """Each batch's sequences and weights, as bytes."""
+        batches = experiment.sequences(start, **part).take(count)
+        return [
+            [
+                [array.tobytes() for array in sequence]
+                for sequence in zip(inputs["frames"], *weights, strict=True)
+            ]
+            for inputs, _, *weights in batches.as_numpy_iterator()
+        ]
+
+    start, count = 8, 4
+    expected = steps(start, count)
+    size = 8 // (workers * devices)
+    parts = [
+        steps(start + worker, count * devices, step=workers, batch_size=size)
+        for worker in range(workers)
+    ]
+    for step in range(count):
+        taken = [
+            sequence
+            for part in parts
+            for batch in part[step * devices :][:devices]
+            for sequence in batch
+        ]
+        assert sorted(taken) == sorted(expected[step])
+
+
+def test_workers_share_out_epochs_that_are_multiples_of_them():
+    recipe = recipes.bouncing_balls(train_sequences=25, train_frames=2)
+    with pytest.raises(ValueError, match="multiple of the 2 workers. Received: 25"):
+        recipe.build().sequences(0, step=2, batch_size=8)
