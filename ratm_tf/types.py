@@ -24,4 +24,5 @@ Path: TypeAlias = str | os.PathLike[str]
 
 Implementation: TypeAlias = Literal["auto", "fused", "tf"]
 Kind: TypeAlias = Literal["corner", "extent"]
+Precision: TypeAlias = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 Split: TypeAlias = Literal["train", "test"]

@@ -8,6 +8,7 @@ from ratm_tf.training.checkpoints import Checkpoints, NotFinite
 from ratm_tf.training.matching import pretrain_target_features
 from ratm_tf.training.run import run_all_subjects, run_recipe
 from ratm_tf.training.score import fit_score, score_network
+from ratm_tf.training.workers import make_strategy
 
 __all__ = [
     "Checkpoints",
@@ -15,6 +16,7 @@ __all__ = [
     "Throughput",
     "TrackedSequences",
     "fit_score",
+    "make_strategy",
     "pretrain_target_features",
     "run_all_subjects",
     "run_recipe",

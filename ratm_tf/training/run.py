@@ -1,11 +1,13 @@
 """Trains and measures what a recipe makes."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
 import statistics
 
 import keras
+import tensorflow as tf
 
 from ratm_tf.datasets.parts import PER_FRAME
 from ratm_tf.recipes import PeopleRecipe, Recipe
@@ -13,7 +15,8 @@ from ratm_tf.training.evaluate import evaluate
 from ratm_tf.training.provenance import provenance
 from ratm_tf.training.run_folder import write_json
 from ratm_tf.training.train import train
-from ratm_tf.types import Implementation, Path
+from ratm_tf.training.workers import from_chief
+from ratm_tf.types import Implementation, Path, Precision
 
 _SHOWN_FRAMES = 60
 
@@ -24,6 +27,8 @@ def run_recipe(
     model_dir: Path,
     seed: int = 0,
     implementation: Implementation = "auto",
+    strategy: tf.distribute.Strategy | None = None,
+    precision: Precision = "float32",
 ) -> dict[str, object]:
     """Trains a tracker by a recipe and measures it on the recipe's test sequences.
 
@@ -35,15 +40,21 @@ def run_recipe(
         model_dir: output folder, made if need be.
         seed: integer, of the weights and the sequences.
         implementation: see `ratm_tf.gaussian_glimpse`.
+        strategy: of `make_strategy`, to train on several devices or machines; the first
+            of these measures, and writes. Default: TensorFlow's.
+        precision: what features and recurrent cells are computed in, as Keras names it:
+            `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`, with a scaled loss,
+            where steps whose gradients overflow do not count. Windows and weights are
+            float32 in each.
 
     Returns:
-        Dict of JSON values: the recipe's `choices`, `seed`, the `steps` trained, the
-        IoUs by
-        `evaluate`'s names, the whole `recipe`, the `data` it found, and the `versions`
-        and the `git` commit that computed.
+        Dict of JSON values: the recipe's `choices`, `seed`, `precision`, the `steps`
+        trained, the IoUs by `evaluate`'s names, the whole `recipe`, the `data` it
+        found, and the `versions` and the `git` commit that computed.
 
     Raises:
-        ValueError: if `model_dir` holds another run.
+        ValueError: if `model_dir` holds another run, or a batch cannot be split among
+            the workers.
 
     Example:
     >>> import tempfile
@@ -54,13 +65,17 @@ def run_recipe(
     >>> metrics["steps"], 0 < metrics["corner_iou_1_32"] < 1
     (1, True)
     """
+    strategy = strategy or tf.distribute.get_strategy()
     keras.utils.set_random_seed(seed)
-    experiment = recipe.build(seed=seed, implementation=implementation)
+    with strategy.scope(), _policy(precision):
+        experiment = recipe.build(seed=seed, implementation=implementation)
     tracker, test = experiment.tracker, experiment.test
     fields = recipe.as_dict()
     identity = {"seed": seed, "data": experiment.data} | fields
     if recipe.decay == "constant":
         del identity["steps"]  # A longer run goes on where a shorter one ended.
+    if precision != "float32":
+        identity["precision"] = precision
     train(
         tracker,
         experiment.sequences,
@@ -73,18 +88,33 @@ def run_recipe(
         patience=recipe.patience,
         shown=_beginnings(next(iter(test))),
     )
-    print(f"Testing on {len(test):,} batches")
-    metrics = {
-        **recipe.choices,
-        "seed": seed,
-        "steps": int(tracker.optimizer.iterations),
-        **evaluate(tracker, test, recipe.spans),
-        "recipe": fields,
-        "data": experiment.data,
-        **provenance(),
-    }
-    write_json(pathlib.Path(model_dir) / "metrics.json", metrics)
-    return metrics
+
+    def measured():
+        print(f"Testing on {len(test):,} batches")
+        metrics = {
+            **recipe.choices,
+            "seed": seed,
+            "precision": precision,
+            "steps": int(tracker.optimizer.iterations),
+            **evaluate(tracker, test, recipe.spans),
+            "recipe": fields,
+            "data": experiment.data,
+            **provenance(),
+        }
+        write_json(pathlib.Path(model_dir) / "metrics.json", metrics)
+        return metrics
+
+    return from_chief(strategy, measured)
+
+
+@contextlib.contextmanager
+def _policy(name):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _beginnings(batch):
@@ -114,8 +144,14 @@ def run_all_subjects(
         As `run_recipe` does, with the averages.
 
     Raises:
-        ValueError: if a folder holds another run.
+        ValueError: if a folder holds another run, or there are several workers.
     """
+    strategy = options.get("strategy")
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        raise ValueError(
+            "Expected one machine for all subjects: train some on each instead. "
+            f"Received: {strategy}"
+        )
     folds, subjects = [], list(recipe.subjects)
     for subject in subjects:
         fold = dataclasses.replace(recipe, test_subject=subject)

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import keras
 import pytest
 
 from ratm_tf import recipes
@@ -72,3 +73,28 @@ def test_folds_are_averaged_and_only_those_of_one_recipe(tmp_path, monkeypatch):
     for changed, seed in ((dataclasses.replace(recipe, units=3), 0), (recipe, 1)):
         with pytest.raises(ValueError, match="subject02.*of this recipe and seed"):
             run_all_subjects(changed, model_dir=tmp_path, seed=seed)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_keeps_weights_whole_and_scales_losses(tmp_path, precision):
+    metrics = run_recipe(BALLS, model_dir=tmp_path, precision=precision)
+    assert metrics["precision"] == precision
+    assert keras.config.dtype_policy().name == "float32"
+    tracker = keras.saving.load_model(tmp_path / "model.keras")
+    recurrent = tracker.cell.recurrent_cell
+    assert recurrent.compute_dtype == precision.removeprefix("mixed_")
+    assert {weight.dtype for weight in tracker.weights} == {"float32"}
+    scales = isinstance(tracker.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scales == (precision == "mixed_float16")
+    # What was begun so does not go on otherwise, but goes on.
+    with pytest.raises(ValueError, match=f"precision: '{precision}', not None"):
+        run_recipe(BALLS, model_dir=tmp_path)
+    constant = dataclasses.replace(BALLS, decay="constant")
+    counted = []
+    for steps in (2, 12):
+        longer = dataclasses.replace(constant, steps=steps)
+        folder = tmp_path / "constant"
+        metrics = run_recipe(longer, model_dir=folder, precision=precision)
+        counted.append(metrics["steps"])
+    # A scale that is too large at first changes nothing but itself.
+    assert counted == [2, 12] if not scales else 0 <= counted[0] < counted[1] <= 12

@@ -85,6 +85,7 @@ _PATIENCE = flags.DEFINE_integer(
 def main(_):
     """Shows what it read, trains, evaluates and saves a tracker."""
     chosen = losses()
+    by = training.strategy()
     from ratm_tf import recipes, visualize
 
     initial_model = _INITIAL_MODEL.value
@@ -109,12 +110,13 @@ def main(_):
         **training.changes(),
     )
     model_dir = run.MODEL_DIR.value or "runs/videos"
-    shown = recipe.shown(seed=run.SEED.value)
-    picture = pathlib.Path(model_dir) / "boxes.png"
-    visualize.save_image(picture, visualize.true_boxes_strip(shown))
-    names = ", ".join(example["video"].decode() for example in shown)
-    print(f"Are the boxes where they belong? {picture} shows {names}", flush=True)
-    training.train(recipe, model_dir)
+    if by.extended.should_checkpoint:  # The first of several workers alone writes.
+        shown = recipe.shown(seed=run.SEED.value)
+        picture = pathlib.Path(model_dir) / "boxes.png"
+        visualize.save_image(picture, visualize.true_boxes_strip(shown))
+        names = ", ".join(example["video"].decode() for example in shown)
+        print(f"Are the boxes where they belong? {picture} shows {names}", flush=True)
+    training.train(recipe, model_dir, by=by)
 
 
 def size(flag):
