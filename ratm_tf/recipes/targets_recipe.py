@@ -52,8 +52,8 @@ class TargetsRecipe(Recipe):
             cell, metrics={"scores": keras.metrics.AUC(name="auc")}
         )
 
-        def sequences(start):
-            return self._films("train", seed, start=start).map(_labelled)
+        def sequences(start, **part):
+            return self._films("train", seed, start=start, **part).map(_labelled)
 
         return Experiment(
             recipe=self,

@@ -23,6 +23,7 @@ def cutout_sequences(
     batch_size: int | None = None,
     num_sequences: int | None = None,
     start: int = 0,
+    step: int = 1,
     seed: int = 0,
     frame_size: Size = FRAME_SIZE,
     cutouts_path: Path,
@@ -41,8 +42,9 @@ def cutout_sequences(
 
     Sequence `i` of a `seed` and `split` is always the same one, whatever the batch
     size. Frames are rendered on the fly, in one thread of OpenCV per sequence. `start`
-    skips sequences without rendering them: continue an interrupted training there, or
-    give each of several workers its own range of sequences.
+    skips sequences without rendering them: continue an interrupted training there.
+    `step` leaves those between out: give worker `w` of `n` the sequences from `w` on by
+    steps of `n`.
 
     Args:
         split: "train" or "test", see `load_cutouts`.
@@ -51,6 +53,7 @@ def cutout_sequences(
             may be smaller. Without it, elements are single sequences.
         num_sequences: how many sequences; without it, they never end.
         start: index of the first sequence.
+        step: from one sequence's index to the next.
         seed: integer, chooses the whole collection of sequences.
         frame_size: (height, width) in pixels, each at least 64.
         cutouts_path: folder of objects and backgrounds, see `load_cutouts`.
@@ -87,7 +90,7 @@ def cutout_sequences(
     height, width = height_and_width(frame_size, at_least=64)
     if batch_size is not None:
         batch_size = integer("batch_size", batch_size, at_least=1)
-    indices = sequence_indices(start, num_sequences)
+    indices = sequence_indices(start, num_sequences, step)
 
     pictures = load_cutouts(
         split,
