@@ -232,7 +232,7 @@ def fit(
         )
 
     distribute = strategy.distribute_datasets_from_function
-    callbacks = keras.callbacks.CallbackList(
+    told = keras.callbacks.CallbackList(
         list(callbacks),
         add_history=True,
         add_progbar=is_chief(strategy),
@@ -242,7 +242,7 @@ def fit(
         model=model,
     )
     model.stop_training = False
-    callbacks.on_train_begin()
+    told.on_train_begin()
     if initial_epoch < epochs:
         batches = iter(distribute(train_part))
         with strategy.scope():
@@ -252,22 +252,22 @@ def fit(
     logs = {}
     for epoch in range(initial_epoch, epochs):
         model.reset_metrics()
-        callbacks.on_epoch_begin(epoch)
+        told.on_epoch_begin(epoch)
         for step in range(steps_per_epoch):
-            callbacks.on_train_batch_begin(step)
+            told.on_train_batch_begin(step)
             logs = train_step(next(batches))
-            callbacks.on_train_batch_end(step, logs)
+            told.on_train_batch_end(step, logs)
         logs = _results(model)
         if validation_data is not None:
             model.reset_metrics()
             for batch in distribute(validation_part):
                 test_step(batch)
             logs |= {f"val_{name}": value for name, value in _results(model).items()}
-        callbacks.on_epoch_end(epoch, logs)
+        told.on_epoch_end(epoch, logs)
         model.stop_training = from_chief(strategy, lambda: model.stop_training)
         if model.stop_training:
             break
-    callbacks.on_train_end(logs)
+    told.on_train_end(logs)
     return model.history
 
 
