@@ -3,7 +3,7 @@
 import copy
 import functools
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import keras
 import tensorflow as tf
@@ -401,7 +401,7 @@ class CorrelationCell(GlimpseCell):
     @classmethod
     def from_config(cls, config: dict[str, object]) -> "CorrelationCell":
         config = copy.deepcopy(config)  # Keras takes apart what it deserialises.
-        frozen = config.pop("frozen")
+        frozen = cast(list[str], config.pop("frozen"))
         config["features"] = keras.saving.deserialize_keras_object(config["features"])
         cell = super().from_config(config)
         for name in frozen:
