@@ -221,7 +221,9 @@ class OnlineTracker:
         channels = self._tracker.channels
         if frame.ndim == 2:
             frame = frame[..., np.newaxis]
-        if frame.ndim == 3 and frame.shape[-1] in (1, 3, 4) and channels in (1, 3):
+        if frame.ndim == 3 and frame.shape[-1] == 1 and channels == 3:
+            frame = np.repeat(frame, 3, axis=-1)
+        elif frame.ndim == 3 and frame.shape[-1] in (3, 4) and channels in (1, 3):
             frame = _from_opencv(frame, channels)
         if frame.ndim != 3 or frame.shape[-1] != channels or 0 in frame.shape:
             raise ValueError(
@@ -257,13 +259,10 @@ def _flat(function):
 
 
 def _from_opencv(frame, channels):
-    """Turns grey, BGR or BGRA into grey or RGB."""
+    """Turns BGR or BGRA into grey or RGB."""
     from ratm_tf.opencv import cv2
 
-    if frame.shape[-1] == channels == 1:
-        return frame
     codes = {
-        (1, 3): cv2.COLOR_GRAY2RGB,
         (3, 1): cv2.COLOR_BGR2GRAY,
         (4, 1): cv2.COLOR_BGRA2GRAY,
         (3, 3): cv2.COLOR_BGR2RGB,

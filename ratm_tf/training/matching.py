@@ -178,6 +178,7 @@ def pretrain_target_features(
     steps_per_epoch: int = 200,
     learning_rate: float = 3e-3,
     seed: int = 0,
+    verbose: str | int = "auto",
 ) -> dict[str, float]:
     """Trains features of targets, so that a filter of them finds its target.
 
@@ -196,6 +197,7 @@ def pretrain_target_features(
         steps_per_epoch: steps between checkpoints.
         learning_rate: of Adam, at most: it rises over 300 steps, and falls to 0.
         seed: integer, of what is drawn.
+        verbose: as in `keras.Model.fit`.
 
     Returns:
         Dict of measures on the validation films: `loss`; `found`, the part of frames
@@ -213,8 +215,7 @@ def pretrain_target_features(
     >>> films = tf.data.Dataset.from_tensors(film)
     >>> measured = pretrain_target_features(
     ...     tempfile.mkdtemp(), ratm_tf.features.target_features(), films, films,
-    ...     steps=1, batch_size=1)
-    1/1...
+    ...     steps=1, batch_size=1, verbose=0)
     >>> sorted(measured)
     ['found', 'loss', 'size']
     """
@@ -254,6 +255,7 @@ def pretrain_target_features(
             initial_epoch=checkpoints.epoch,
             epochs=-(-steps // checkpoints.steps_per_epoch),
             shuffle=False,
+            verbose=verbose,
             validation_data=tested,
             callbacks=[
                 checkpoints,
@@ -261,7 +263,7 @@ def pretrain_target_features(
             ],
         )
         save_compact(features, folder / "model.keras")
-    return matching.evaluate(tested, return_dict=True)
+    return matching.evaluate(tested, return_dict=True, verbose=verbose)
 
 
 def _some(count, seed, shuffled=False):
