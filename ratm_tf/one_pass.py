@@ -20,6 +20,8 @@ OVERLAPS = np.linspace(0, 1, 21)
 """The thresholds of success."""
 DISTANCES = np.arange(51)
 """The thresholds of precision, in pixels."""
+LOST = 10
+"""Frames in a row without overlap after which a target counts as lost."""
 FROM_ONE = (1, 1, 0, 0)
 """From OpenCV's `x, y, w, h` to those of raw results."""
 
@@ -87,7 +89,8 @@ def measure(true_boxes: npt.ArrayLike, boxes: npt.ArrayLike) -> dict[str, np.nda
 
     Returns:
         Dict: `iou`, the mean over frames; `success` [21] and `precision` [51], the
-        parts of frames at `OVERLAPS` and `DISTANCES`.
+        parts of frames at `OVERLAPS` and `DISTANCES`; `kept`, the frames before the
+        target was lost, and `lost`, whether it was.
 
     Raises:
         ValueError: the shapes differ, or no frame counts.
@@ -115,10 +118,14 @@ def measure(true_boxes: npt.ArrayLike, boxes: npt.ArrayLike) -> dict[str, np.nda
     centers = (true_boxes[:, :2] + true_boxes[:, 2:]) / 2
     found_centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     distances = np.linalg.norm(found_centers - centers, axis=1)
+    misses = np.convolve(overlaps <= 0, np.ones(LOST), mode="valid")
+    (losses,) = np.nonzero(misses == LOST)
     return {
         "iou": overlaps.mean(),
         "success": (overlaps[:, None] > OVERLAPS).mean(axis=0),
         "precision": (distances[:, None] <= DISTANCES).mean(axis=0),
+        "kept": losses[0] if len(losses) else len(overlaps),
+        "lost": len(losses) > 0,
     }
 
 
@@ -148,19 +155,26 @@ def summary(measured: Iterable[dict[str, np.ndarray]]) -> dict[str, float]:
         measured: non-empty iterable of results of `measure`, one a sequence.
 
     Returns:
-        Dict of floats in 0..1 with three digits: the mean `iou`; `success_auc`, the
-        area under the success curve; `precision_20`, the precision at 20 pixels.
+        Dict of floats with three digits: the mean `iou`; `success_auc`, the area under
+        the success curve; `precision_20`, the precision at 20 pixels; `kept`, the mean
+        of the frames before a target was lost; and `lost`, the part of sequences in
+        which it was.
 
     Example:
     >>> from ratm_tf.one_pass import measure, summary
     >>> true = np.array([[0, 0, 10, 10], [0, 0, 10, 10]])
-    >>> summary([measure(true, true + [[0], [5]])])
-    {'iou': 0.571, 'success_auc': 0.548, 'precision_20': 1.0}
+    >>> figures = summary([measure(true, true + [[0], [5]])])
+    >>> figures["iou"], figures["success_auc"], figures["precision_20"]
+    (0.571, 0.548, 1.0)
+    >>> figures["kept"], figures["lost"]
+    (2.0, 0.0)
     """
     average = mean(measured)
     figures = {
         "iou": average["iou"],
         "success_auc": average["success"].mean(),
         "precision_20": average["precision"][20],
+        "kept": average["kept"],
+        "lost": average["lost"],
     }
     return {name: round(float(value), 3) for name, value in figures.items()}

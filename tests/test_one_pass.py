@@ -58,6 +58,22 @@ def test_frames_without_a_box_do_not_count():
         one_pass.measure(TRUE, TRUE[:3])
 
 
+def test_a_target_is_lost_after_ten_frames_without_overlap():
+    true = np.repeat(TRUE[:1], 40, axis=0)
+
+    def kept(away):
+        found = true.copy()
+        found[away] += 100
+        measured = one_pass.measure(true, found)
+        return measured["kept"], measured["lost"]
+
+    assert kept(slice(0)) == (40, False)
+    assert kept(slice(5, 14)) == (40, False)
+    assert kept(slice(5, 15)) == (5, True)
+    assert kept([*range(3, 9), *range(20, 40)]) == (20, True)
+    assert kept(slice(35, 40)) == (40, False)
+
+
 def test_averages_are_over_sequences():
     good = one_pass.measure(TRUE, TRUE)
     bad = one_pass.measure(TRUE[:2], [TRUE[0], TRUE[0] + 100])
@@ -65,6 +81,8 @@ def test_averages_are_over_sequences():
         "iou": 1.0,
         "success_auc": 0.952,  # nothing is above the last threshold
         "precision_20": 1.0,
+        "kept": 4.0,
+        "lost": 0.0,
     }
     assert one_pass.summary([good, bad])["iou"] == 0.75
     np.testing.assert_array_equal(

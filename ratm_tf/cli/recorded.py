@@ -22,6 +22,13 @@ _SPLIT = flags.DEFINE_enum(
     ["train", "validation", "test", "all"],
     "Which of one's own videos: as `train` splits them with this seed, or all.",
 )
+STARTS = flags.DEFINE_enum(
+    "starts",
+    "first",
+    ["first", "temporal", "spatial"],
+    "Where to start: on the first box; at twenty frames of a sequence; or on twelve "
+    "boxes that are a little off the first.",
+)
 _FIRST_FRAME = flags.DEFINE_integer(
     "first_frame", 0, "Number of the first frame in tables of boxes."
 )
@@ -43,6 +50,7 @@ def sequences(channels, seed):
         A finite dataset of batches of one, as `ratm_tf.datasets` has them.
     """
     from ratm_tf import datasets
+    from ratm_tf.datasets import starts
     from ratm_tf.datasets.parts import PER_FRAME
 
     def beginning(example):
@@ -59,7 +67,11 @@ def sequences(channels, seed):
             channels=channels,
             first_frame=_FIRST_FRAME.value,
         )
-    return found.map(beginning).batch(1)
+    found = found.map(beginning)
+    if STARTS.value != "first":
+        ways = {"temporal": starts.temporal_starts, "spatial": starts.spatial_starts}
+        found = found.flat_map(ways[STARTS.value])
+    return found.batch(1)
 
 
 def name_of(example):

@@ -84,11 +84,12 @@ def test_trackers_stand_side_by_side(set_flags, tmp_path, capsys):
     set_flags(metrics=str(tmp_path / "metrics.json"))
     compare.tell(["RATM", "MIL"], "extent", true, boxes, np.array([2.0, 0.5]))
     table = [line.split() for line in capsys.readouterr().err.splitlines()]
-    names = ["tracker", "iou", "success_auc", "precision_20", "frames_per_second"]
+    measures = ["iou", "success_auc", "precision_20", "kept", "lost"]
+    names = ["tracker", *measures, "frames_per_second"]
     assert table[:3] == [
         names,
-        ["RATM", "1.0", "0.952", "1.0", "2.0"],
-        ["MIL", "0.333", "0.317", "0.333", "8.0"],
+        ["RATM", "1.0", "0.952", "1.0", "3.0", "0.0", "2.0"],
+        ["MIL", "0.333", "0.317", "0.333", "3.0", "0.0", "8.0"],
     ]
     assert "RATM: of its extent boxes" in " ".join(table[3])
     found = json.loads((tmp_path / "metrics.json").read_text())

@@ -7,6 +7,7 @@ import pytest
 
 import ratm_tf
 from ratm_tf.boxes import iou
+from ratm_tf.datasets.starts import spatial_starts
 from tests.datasets.annotated.clips import write_folder
 
 
@@ -72,6 +73,17 @@ def test_measures_the_beginnings_of_named_sequences(run, otb_dir, tmp_path):
     del options["frames"]
     whole = json.loads(run("evaluate.py", **options).stdout)
     assert whole["corner_iou_1_50"] == whole["corner_iou_1_100"] == whole["corner_iou"]
+
+    # A tracker that stays where it was, from starts that are a little off.
+    ends = json.loads(
+        run("evaluate.py", names="Runner", starts="spatial", **options).stdout
+    )
+    true = np.float32([[4.5 + 2 * t, 5.5, 24.5 + 2 * t, 30.5] for t in range(12)])
+    starts = spatial_starts({"initial_box": true[0]})
+    firsts = np.stack([start["initial_box"] for start in starts])
+    each = iou(np.tile(true, [12, 1]), np.repeat(firsts, 12, axis=0)).numpy()
+    assert ends["corner_iou"] == pytest.approx(each.mean(), abs=1e-3)
+    assert set(ends["sequences"]) == {"Runner"}
 
 
 def test_measures_ones_own_videos(run, tmp_path):

@@ -11,6 +11,7 @@ success (AUC) and the precision (at 20 pixels) of each, and writes the boxes for
 """
 
 import contextlib
+import itertools
 import json
 import pathlib
 import sys
@@ -62,6 +63,11 @@ def main(_):
                 raise ValueError(
                     "Expected --results with --dataset=otb or videos. Received: "
                     f"{dataset.DATASET.value}"
+                )
+            if recorded.STARTS.value != "first":
+                raise ValueError(
+                    "Expected --results with --starts=first. Received: "
+                    f"{recorded.STARTS.value}"
                 )
             pathlib.Path(_RESULTS.value).mkdir(parents=True, exist_ok=True)
         loaded = tracker.load_tracker()
@@ -125,7 +131,7 @@ class Seen:
     def _record(self, name, true, boxes):
         from ratm_tf import one_pass
 
-        self._measured[name] = one_pass.measure(true, boxes)
+        self._measured.setdefault(name, []).append(one_pass.measure(true, boxes))
         if _RESULTS.value:
             path = pathlib.Path(_RESULTS.value) / f"{name}.txt"
             one_pass.write_results(path, boxes)
@@ -146,8 +152,8 @@ class Seen:
 
         metrics = self._scores() if self._judged else {}
         if self._measured:
-            overall = summary(self._measured.values())
-            each = {name: summary([one]) for name, one in self._measured.items()}
+            overall = summary(itertools.chain(*self._measured.values()))
+            each = {name: summary(some) for name, some in self._measured.items()}
             metrics |= {"one_pass": overall, "sequences": each}
         return metrics
 
