@@ -74,4 +74,4 @@ def spatial_starts(example: Example) -> tf.data.Dataset:
     centers, halves = center + shifts * size, sizes * size / 2.0
     boxes = tf.concat([centers - halves, centers + halves], axis=-1)
     starts = tf.data.Dataset.from_tensor_slices(boxes)
-    return starts.map(lambda start: example | {"initial_box": start})
+    return starts.map(lambda start: {**example, "initial_box": start})
