@@ -66,14 +66,12 @@ class CorrelationFilter:
         self.ridge = ridge
         self._frequencies = most = min(_FREQUENCIES, cells // 2 - 1)
         places = np.arange(cells)
-        self._rows, self._columns = _analysis(places, cells, most)
-        self._to_places = _synthesis(places, cells, most)
         # Displacements: the middle of the response is none.
         distances = places - cells // 2
         self._to_response = _synthesis(distances, cells, most)
         hann = np.hanning(cells)
-        self._learning_window = _outer(hann**0.75)
-        self._searching_window = _outer(hann**0.5)
+        self._learning = _analysis(places, cells, most, hann**0.75)
+        self._searching = _analysis(places, cells, most, hann**0.5)
         label = np.exp(-0.5 * (distances / (_LABEL * cells)) ** 2)
         angles = 2 * np.pi * np.outer(np.arange(-most, most + 1), distances) / cells
         of_axis = np.cos(angles) @ label
@@ -81,7 +79,10 @@ class CorrelationFilter:
         self._label = np.concatenate([label, label], axis=-1)[..., np.newaxis]
         if support is not None:
             halves = np.abs((places + 0.5) / cells * 2 - 1)
-            self._mask = _outer(1 / (1 + np.exp((halves / support - 1) / 0.13)))
+            inside = 1 / (1 + np.exp((halves / support - 1) / 0.13))
+            rows, self._columns_inside = _analysis(places, cells, most, inside)
+            self._to_columns, to_rows = _synthesis(places, cells, most)
+            self._rows_inside = rows @ to_rows
 
     @property
     def numerator_shape(self) -> Shape:
@@ -106,7 +107,7 @@ class CorrelationFilter:
             denominators `[B, *denominator_shape]`. Averages of them are those of a
             filter for all the windows.
         """
-        numbers = self._transformed(maps * self._learning_window)
+        numbers = self._transformed(maps, self._learning)
         real, imaginary = tf.split(numbers, 2, axis=2)
         power = tf.reduce_sum(tf.square(real) + tf.square(imaginary), axis=-1)
         return self._label * numbers, power
@@ -141,7 +142,7 @@ class CorrelationFilter:
             float32 `[B * K, cells, cells]`: at `[cells / 2 + y, cells / 2 + x]`, how
             much the target seems to be `x`, `y` cells from the window's middle.
         """
-        numbers = self._transformed(maps * self._searching_window)
+        numbers = self._transformed(maps, self._searching)
         shape = [tf.shape(filters)[0], -1, *numbers.shape[1:]]
         numbers = tf.reshape(numbers, shape)
         real, imaginary = tf.split(numbers, 2, axis=3)
@@ -156,16 +157,20 @@ class CorrelationFilter:
         spectrum = tf.reshape(spectrum, [-1, *spectrum.shape[2:], 1])
         return _inverse(spectrum, self._to_response)[..., 0]
 
-    def _transformed(self, maps):
+    def _transformed(self, maps, matrices):
         """The frequencies of maps: `[B, *numerator_shape, C]`."""
-        cells, channels = self.cells, maps.shape[-1]
-        rows = self._rows @ tf.reshape(maps, [-1, cells, cells * channels])
-        rows = tf.reshape(rows, [-1, self._frequencies + 1, 2 * cells, channels])
-        return self._columns @ rows
+        (rows, columns), channels = matrices, maps.shape[-1]
+        across = rows @ tf.reshape(maps, [-1, self.cells, self.cells * channels])
+        across = tf.reshape(across, [-1, len(rows) // 2, 2 * self.cells, channels])
+        return columns @ across
 
     def _kept_inside(self, filters):
-        maps = _inverse(filters, self._to_places)
-        return self._transformed(maps * self._mask)
+        """The frequencies of what is inside of the support."""
+        channels = filters.shape[-1]
+        across = self._to_columns @ filters
+        shape = [-1, *across.shape[1:]]
+        rows = tf.reshape(across, [-1, len(self._rows_inside), self.cells * channels])
+        return self._columns_inside @ tf.reshape(self._rows_inside @ rows, shape)
 
 
 def peak(response: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -207,21 +212,24 @@ def peak(response: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     return tf.cast(place - cells // 2, response.dtype) + offset, height, sharpness
 
 
-def _analysis(places, cells, most):
-    """Matrices that take maps to their lowest frequencies: of rows, and of columns."""
+def _analysis(places, cells, most, window=1.0):
+    """Matrices that take maps, under a window function, to their lowest frequencies.
+
+    The first is of rows: to real and imaginary parts of one frequency after the other.
+    The second is of columns: from the two parts to the two.
+    """
     angles = 2 * np.pi * np.outer(np.arange(-most, most + 1), places) / cells
-    cosine, sine = np.cos(angles), np.sin(angles)
+    cosine, sine = np.cos(angles) * window, np.sin(angles) * window
     half = slice(most, None)  # Of real maps the other half follows.
     rows = np.stack([cosine[half], -sine[half]], axis=1).reshape(-1, len(places))
-    columns = np.block([[cosine, sine], [-sine, cosine]])
-    return rows, columns
+    return rows, np.block([[cosine, sine], [-sine, cosine]])
 
 
 def _synthesis(places, cells, most):
     """Matrices that take frequencies back to maps: of columns, and of rows."""
     rows, columns = _analysis(places, cells, most)
     twice = np.repeat([1.0] + [2.0] * most, 2)  # Once for each half.
-    return columns.T, (rows.T * twice / cells**2)
+    return columns.T, rows.T * twice / cells**2
 
 
 def _inverse(numbers, matrices):
@@ -236,8 +244,3 @@ def _inverse(numbers, matrices):
 def _both(of_pairs):
     """For real and imaginary parts, of all channels."""
     return tf.concat([of_pairs, of_pairs], axis=-1)[..., tf.newaxis]
-
-
-def _outer(of_axis):
-    """A window function of maps, from that of an axis."""
-    return np.outer(of_axis, of_axis)[..., np.newaxis]
