@@ -186,22 +186,22 @@ def streamed_frames():
     return stream
 
 
-def streamed_targets(count, together):
-    """Ten large frames, in each of which several people are followed."""
+def streamed_targets(name, count, together):
+    """A large frame, again and again, in which several targets are followed."""
     import ratm_tf
 
+    tracker = ratm_tf.load_pretrained(name)
     rng = np.random.default_rng(0)
-    frames = rng.integers(0, 256, [STEPS, 720, 1280, 1], np.uint8)
+    frame = rng.integers(0, 256, [720, 1280, tracker.channels], np.uint8)
     corners = rng.uniform(0, [1200, 600], [count, 2])
     boxes = np.concatenate([corners, np.full([count, 2], (40, 90))], axis=1)
-    tracker = ratm_tf.load_pretrained("people")
     followers = []
     for given in [boxes] if together else boxes:
         followers.append(ratm_tf.OnlineTracker(tracker))
-        followers[-1].init(frames[0], given)
+        followers[-1].init(frame, given)
 
     def stream():
-        for frame in frames:
+        for _ in range(STEPS):
             for follower in followers:
                 follower.update(frame)
 
@@ -243,17 +243,18 @@ def main(_):
     frames = Mnist.batch * Mnist.frames
     seconds = measure({"stream": streamed_frames})["stream"]
     report = {"streamed frames per second": round(frames / seconds)}
-    seconds = measure(
-        {
-            f"{count} by {'one' if together else 'one each'}": functools.partial(
-                streamed_targets, count, together
-            )
-            for count, together in ((1, True), (4, True), (4, False), (16, True))
+    for name in ("people", "targets"):
+        seconds = measure(
+            {
+                f"{count} by {'one' if together else 'one each'}": functools.partial(
+                    streamed_targets, name, count, together
+                )
+                for count, together in ((1, True), (4, True), (4, False), (16, True))
+            }
+        )
+        report[f"several {name}, milliseconds a frame"] = {
+            count: round(1e3 * value / STEPS, 2) for count, value in seconds.items()
         }
-    )
-    report["targets, milliseconds a frame"] = {
-        name: round(1e3 * value / STEPS, 2) for name, value in seconds.items()
-    }
     for model in (Balls, Mnist):
         makers = {
             "fused": functools.partial(keras_steps, model, "auto"),

@@ -35,3 +35,4 @@ def test_benchmark_of_trackers():
     report = json.loads(run("benchmark_tracker.py", "--repeats=1"))
     assert report["Balls"]["tf"]["milliseconds"] > 0
     assert report["streamed frames per second"] > 0
+    assert len(report["several targets, milliseconds a frame"]) == 4
