@@ -17,7 +17,8 @@ class OnlineTracker:
     """Runs a `ratm_tf.Tracker` frame by frame, with the habits of `cv2.Tracker`.
 
     It gives what the tracker gives on the whole video: the box for a frame is predicted
-    from the frames before it. Several targets in one video are tracked in one step.
+    from the frames before it, or found in it by a `ratm_tf.CorrelationCell`. Several
+    targets in one video are tracked in one step.
 
     Args:
         tracker: a built `ratm_tf.Tracker`.

@@ -40,7 +40,7 @@ class Tracker(keras.Model):
       the class of a digit, or else with what it makes of the true `glimpses` (Eq. 15).
 
     Args:
-        cell: a `ratm_tf.RATMCell`.
+        cell: a `ratm_tf.RATMCell`, or a `ratm_tf.CorrelationCell`.
         objectives: dict of Keras models of glimpses by name, for losses and metrics of
             that name. They judge glimpses `[B * T, N, M, C]` in training and
             evaluation, and take no part in tracking, as the paper switches its
@@ -53,7 +53,8 @@ class Tracker(keras.Model):
             teaches it. It is frozen, and judges in inference mode.
         box_scale: how many times wider and higher than the target the window is, for
             trackers that see it with its surroundings (1.5 for KTH, section 6.3).
-            Boxes that come in are enlarged so, boxes that go out reduced.
+            Boxes that come in are enlarged so, boxes that go out reduced. None takes
+            the cell's `context`: 1 of a `RATMCell`.
         box: which box of a window is the target's, throughout: where `initial_box`
             puts the first window, through which window targets are read, and what
             `boxes` are. `"corner"`, the paper's box through the outermost grid centres
@@ -74,13 +75,14 @@ class Tracker(keras.Model):
     `[B, T]`, for all outputs or a dict of them.
 
     Returns:
-        Dict of float32 tensors. Boxes at `t` are predicted before frame `t` is seen:
+        Dict of float32 tensors. Boxes at `t` are predicted before frame `t` is seen,
+        but for those of a `CorrelationCell`, which are found in it:
             `boxes`: `[B, T, 4]`, the target's, as `(x1, y1, x2, y2)`;
             `corner_boxes`: `[B, T, 4]`, the corner boxes, whatever `box` is; both are
             reduced by `box_scale`;
             `windows`: `[B, T, 6]`, in pixels (Eq. 6-8);
             `glimpses`: `[B, T, N, M, C]`, in 0..1;
-            `scores`: `[B, T]`, in 0..1, if there is a `score`.
+            `scores`: `[B, T]`, in 0..1, if there is a `score`, or the cell has its own.
 
     Raises:
         ValueError: if an argument is not one of those above; `initial_box` is missing
