@@ -20,7 +20,7 @@ _CUTOUTS_PATH = flags.DEFINE_string(
     "cutouts_path", None, "Folder of cut-outs and backgrounds.", required=True
 )
 _PENNFUDAN_PATH = flags.DEFINE_string(
-    "pennfudan_path", None, "The Penn-Fudan database (default: download it)."
+    "pennfudan_path", None, "The Penn-Fudan database, for more people and streets."
 )
 _STEPS = flags.DEFINE_integer("steps", 6000, "Training steps.", lower_bound=1)
 _FILMS = flags.DEFINE_integer(

@@ -19,7 +19,7 @@ _CUTOUTS_PATH = flags.DEFINE_string(
     "cutouts_path", None, "Folder of cut-outs and backgrounds.", required=True
 )
 _PENNFUDAN_PATH = flags.DEFINE_string(
-    "pennfudan_path", None, "The Penn-Fudan database (default: download it)."
+    "pennfudan_path", None, "The Penn-Fudan database, for more people and streets."
 )
 _FEATURES = flags.DEFINE_string(
     "features",
