@@ -253,6 +253,7 @@ CONFIGURED |= {
     for name, make in DROPOUTS.items()
 }
 CONFIGURED |= {f"{name} tracker": make for name, (make, _) in TRACKERS.items()}
+CONFIGURED["CorrelationCell"] = lambda: correlation().cell
 CONFIGURED["WeightPenalty"] = lambda: WeightPenalty(0.1)
 
 
@@ -344,4 +345,5 @@ def test_every_public_class_is_here():
         if name[0].isupper()
     ]
     tested = {type(make()) for make in CONFIGURED.values()}
+    tested.add(ratm_tf.attention.GlimpseCell)  # by the cells that it is the base of
     assert {value for value in public if issubclass(value, bases)} <= tested

@@ -401,13 +401,20 @@ def test_too_many_requests_are_asked_to_try_again(one_at_a_time):
     body = json.dumps({"inputs": [0.0], "more": "x" * (2**20 - 100)})
     url = f"http://{server.rest_address}/v1/models/numbers:predict"
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        waiting = [pool.submit(requests.post, url, body, timeout=60) for _ in range(4)]
+        asked = []
+
+        def one_is_refused():
+            asked.append(pool.submit(requests.post, url, body, timeout=60))
+            answers = [answer.result() for answer in asked if answer.done()]
+            return any(answer.status_code == 503 for answer in answers)
+
+        wait_until(one_is_refused)
         assert begun.acquire(timeout=30)
-        wait_until(lambda: requests.post(url, body, timeout=60).status_code == 503)
         client = serving.GrpcClient(server.grpc_address, "numbers", 30, attempts=1)
         with pytest.raises(serving.ServingError, match="too many requests. Try again"):
             client.predict("serving_default", {"x": np.zeros(1000, np.float32)})
         client.close()
         go_on.set()
-        assert [answer.result(60).status_code for answer in waiting] == [200] * 4
+        statuses = [answer.result(60).status_code for answer in asked]
+    assert set(statuses) == {200, 503} and statuses.count(200) >= 4
     assert requests.post(url, body, timeout=60).status_code == 200
