@@ -11,7 +11,6 @@ import tensorflow as tf
 from ratm_tf.attention import filterbank
 from ratm_tf.attention.colour_likelihood import ColourLikelihood
 from ratm_tf.attention.correlation_filter import CorrelationFilter, peak
-from ratm_tf.attention.glimpse import GaussianGlimpse
 from ratm_tf.attention.glimpse_cell import GlimpseCell
 from ratm_tf.attention.window import window_from_activations
 from ratm_tf.types import Implementation, Shape, TensorLike
@@ -119,17 +118,7 @@ class CorrelationCell(GlimpseCell):
                 "Expected `features` to make square maps of a multiple of 4 cells. "
                 f"Received: {rows} x {cells}"
             )
-        super().__init__(
-            GaussianGlimpse(
-                glimpse_size,
-                min_sigma,
-                implementation,
-                return_window=True,
-                dtype="float32",
-                name="glimpse",
-            ),
-            **kwargs,
-        )
+        super().__init__(glimpse_size, min_sigma, implementation, **kwargs)
         self._channels = channels
         self.features = features
         self.units = units
@@ -196,7 +185,9 @@ class CorrelationCell(GlimpseCell):
         windows = activations[:, tf.newaxis] * tf.pad(
             tf.repeat(sizes, 4, axis=1), [[0, 0], [2, 0]], constant_values=1.0
         )
-        seen, maps, likely = self._searched(frame, windows, filters, histograms)
+        seen, maps, likely = self._searched(
+            frame, windows, filters, histograms, concentric=True
+        )
         preferred = seen.height * [[1.0], [0.98], [0.98]]
         found = seen._replace(place=seen.place * sizes).highest(preferred)
 
@@ -253,26 +244,24 @@ class CorrelationCell(GlimpseCell):
         located, known, *memories = map(tf.stop_gradient, [located, known, *memories])
         return output, [located, known, hidden, *memories]
 
-    def _searched(self, frame, windows, filters, histograms):
+    def _searched(self, frame, windows, filters, histograms, concentric):
         """What is found through `K` windows: `_Found`, maps and likelihood.
 
-        The likelihood of colours is that of the first window alone, if windows are of
-        one centre.
+        The likelihood of colours is that of the first of `concentric` windows alone.
         """
         glimpses, _ = self.read(frame, windows)
         count = windows.shape[1]
         maps = self.described(glimpses)
         response = self.filter.respond(filters, maps)
-        several = count != len(_SIZES)
-        if several:
-            histograms = tf.repeat(histograms, count, axis=0)
-        else:
+        if concentric:
             glimpses = glimpses[:, :1]
+        else:
+            histograms = tf.repeat(histograms, count, axis=0)
         likely = self.likelihood.of_boxes(
             histograms, tf.reshape(glimpses, [-1, *self.glimpse_shape])
         )
         cells = self.filter.cells
-        response = tf.reshape(response, [-1, 1 if several else count, cells, cells])
+        response = tf.reshape(response, [-1, count if concentric else 1, cells, cells])
         response *= 1.0 - _COLOUR + _COLOUR * likely[:, tf.newaxis]
         place, height, sharpness = peak(tf.reshape(response, [-1, cells, cells]))
         found = _Found(
@@ -288,7 +277,9 @@ class CorrelationCell(GlimpseCell):
         stride = tf.abs(activations[:, tf.newaxis, 4:])
         moves = tf.pad(shifts * self._cell_steps * stride, [[0, 0], [0, 0], [0, 4]])
         windows = activations[:, tf.newaxis] + moves
-        seen, _, _ = self._searched(frame, windows, filters, histograms)
+        seen, _, _ = self._searched(
+            frame, windows, filters, histograms, concentric=False
+        )
         there = seen._replace(place=seen.place + shifts).highest(seen.height)
         better = lost & (_DOUBTED * there.height > found.height)
         return _Found(

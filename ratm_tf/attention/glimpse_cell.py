@@ -13,7 +13,7 @@ class GlimpseCell(keras.layers.Layer):
     """A cell that reads frames through a Gaussian glimpse: the base of cells.
 
     Args:
-        glimpse: the `GaussianGlimpse` that it reads with.
+        glimpse_size, min_sigma, implementation: see `GaussianGlimpse`.
     """
 
     scores = False
@@ -30,9 +30,22 @@ class GlimpseCell(keras.layers.Layer):
     parts: tuple[str, ...] = ()
     """Names of the layers that may be frozen alone."""
 
-    def __init__(self, glimpse: GaussianGlimpse, **kwargs: object) -> None:
+    def __init__(
+        self,
+        glimpse_size: int | Size,
+        min_sigma: float = 0.25,
+        implementation: Implementation = "auto",
+        **kwargs: object,
+    ) -> None:
         super().__init__(autocast=False, dtype="float32", **kwargs)
-        self.glimpse = glimpse
+        self.glimpse = GaussianGlimpse(
+            glimpse_size,
+            min_sigma,
+            implementation,
+            return_window=True,
+            dtype="float32",
+            name="glimpse",
+        )
         self._channels = None
 
     @property

@@ -13,7 +13,6 @@ import tensorflow as tf
 # `keras.layers.RNN` makes the dropout masks of a sequence for cells of this class.
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
-from ratm_tf.attention.glimpse import GaussianGlimpse
 from ratm_tf.attention.glimpse_cell import GlimpseCell
 from ratm_tf.attention.irnn_cell import IRNNCell
 from ratm_tf.types import Implementation, Shape, Size, TensorLike
@@ -140,15 +139,7 @@ class RATMCell(GlimpseCell, DropoutRNNCell):
         return_features: bool = False,
         **kwargs: object,
     ) -> None:
-        glimpse = GaussianGlimpse(
-            glimpse_size,
-            min_sigma,
-            implementation,
-            return_window=True,
-            dtype="float32",
-            name="glimpse",
-        )
-        super().__init__(glimpse, **kwargs)
+        super().__init__(glimpse_size, min_sigma, implementation, **kwargs)
         for name, value, choices in (
             ("window_update", window_update, ("absolute", "residual", "relative")),
             ("initial_window", initial_window, ("learned", "given", "given_first")),

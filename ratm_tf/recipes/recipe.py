@@ -289,13 +289,7 @@ class Recipe(abc.ABC):
     def _optimizer(self):
         rate = self.learning_rate
         if self.decay == "cosine":
-            warmup = min(self.warmup_steps, self.steps // 2)
-            rate = keras.optimizers.schedules.CosineDecay(
-                0.0 if warmup else rate,
-                self.steps - warmup,
-                warmup_target=rate if warmup else None,
-                warmup_steps=warmup,
-            )
+            rate = cosine_decay(rate, self.steps, self.warmup_steps)
         if self.optimizer == "sgd":
             return keras.optimizers.SGD(
                 rate, momentum=self.momentum, global_clipnorm=self.clipnorm
@@ -307,6 +301,26 @@ class Recipe(abc.ABC):
         if name == "localization":
             options["frame_size"] = self.frame_size
         return _LOSSES[name](**options)
+
+
+def cosine_decay(rate, steps, warmup_steps):
+    """A learning rate that falls to 0, along half a cosine, once it has risen.
+
+    Args:
+        rate: the highest.
+        steps: of the training.
+        warmup_steps: over which it rises from 0, half of `steps` at most.
+
+    Returns:
+        A Keras learning rate schedule.
+    """
+    warmup = min(warmup_steps, steps // 2)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else rate,
+        steps - warmup,
+        warmup_target=rate if warmup else None,
+        warmup_steps=warmup,
+    )
 
 
 def small_cnn(glimpse_size, channels=1):

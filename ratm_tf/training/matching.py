@@ -8,6 +8,7 @@ import tensorflow as tf
 from ratm_tf.attention import CorrelationCell, activations_from_window
 from ratm_tf.boxes import scale_box, window_from_box
 from ratm_tf.pretrained.compact import save_compact
+from ratm_tf.recipes.recipe import cosine_decay
 from ratm_tf.training.checkpoints import Checkpoints
 from ratm_tf.training.run_folder import run_folder
 from ratm_tf.types import Path, Shape
@@ -221,13 +222,7 @@ def pretrain_target_features(
     """
     cell = CorrelationCell(features)
     matching = Matching(cell)
-    warmup = min(300, steps // 2)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else learning_rate,
-        max(steps - warmup, 1),
-        warmup_target=learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
+    rate = cosine_decay(learning_rate, steps, warmup_steps=300)
     matching.compile(
         keras.optimizers.Adam(rate, global_clipnorm=1.0),
         keras.losses.CategoricalCrossentropy(from_logits=True),

@@ -141,28 +141,19 @@ def train(
             dataset = sequences(start)
             rate = throughput(dataset) * batch_size
             print(f"Data pipeline alone: {rate:,.0f} sequences/s")
+        options = {
+            "steps_per_epoch": steps_per_epoch,
+            "initial_epoch": done,
+            "epochs": epochs,
+            "validation_data": validation_data,
+            "callbacks": callbacks,
+        }
         if strategy.num_replicas_in_sync > 1:
             history = fit(
-                tracker,
-                sequences,
-                start=start,
-                batch_size=batch_size,
-                steps_per_epoch=steps_per_epoch,
-                initial_epoch=done,
-                epochs=epochs,
-                validation_data=validation_data,
-                callbacks=callbacks,
+                tracker, sequences, start=start, batch_size=batch_size, **options
             )
         else:
-            history = tracker.fit(
-                dataset,
-                steps_per_epoch=steps_per_epoch,
-                initial_epoch=done,
-                epochs=epochs,
-                shuffle=False,
-                validation_data=validation_data,
-                callbacks=callbacks,
-            )
+            history = tracker.fit(dataset, shuffle=False, **options)
         if chief:
             checkpoints.restore_best(tracker)
             aside = folder / f"writing_{os.getpid()}.keras"

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ratm_tf.attention.glimpse import GaussianGlimpse
 from ratm_tf.attention.glimpse_cell import GlimpseCell
 from tests.attention import reference
 
@@ -13,8 +12,7 @@ RAW = np.float32(RNG.uniform(-0.5, 0.5, [2, 4, 6]))
 
 class Cell(GlimpseCell):
     def __init__(self, implementation="auto"):
-        glimpse = GaussianGlimpse((5, 7), 0.25, implementation, return_window=True)
-        super().__init__(glimpse)
+        super().__init__((5, 7), implementation=implementation)
         self._channels = 3
 
 

@@ -39,4 +39,4 @@ def main(_):
         patience=classifier.PATIENCE.value,
         seed=run.SEED.value,
     )
-    classifier.report({"preset": _PRESET.value} | metrics)
+    run.report({"preset": _PRESET.value} | metrics)

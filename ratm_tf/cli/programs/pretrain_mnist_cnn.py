@@ -32,4 +32,4 @@ def main(_):
         seed=run.SEED.value,
         digits=lambda split: load_digits(split, _MNIST_PATH.value, fallback=True),
     )
-    classifier.report(metrics)
+    run.report(metrics)

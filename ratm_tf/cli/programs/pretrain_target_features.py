@@ -12,7 +12,7 @@ ratm-tf train target_features --cutouts_path=cutouts --pennfudan_path=PennFudanP
 
 from absl import flags
 
-from ratm_tf.cli import classifier, run
+from ratm_tf.cli import run
 
 flags.adopt_module_key_flags(run)
 flags.mark_flag_as_required("model_dir")
@@ -61,4 +61,4 @@ def main(_):
         steps=_STEPS.value,
         seed=run.SEED.value,
     )
-    classifier.report({"steps": _STEPS.value, "films": _FILMS.value} | metrics)
+    run.report({"steps": _STEPS.value, "films": _FILMS.value} | metrics)

@@ -11,6 +11,7 @@ from ratm_tf.datasets.arguments import (
 )
 from ratm_tf.datasets.cutouts import FRAME_SIZE
 from ratm_tf.datasets.cutouts.scene import film
+from ratm_tf.datasets.rendered import rendered
 from ratm_tf.datasets.sources.cutouts import load_cutouts
 from ratm_tf.opencv import cv2
 from ratm_tf.types import Path, Size, Split
@@ -108,19 +109,6 @@ def cutout_sequences(
     def filmed(index):
         path = np.array([seed, SPLITS.index(split), index], np.int64)
         rng = np.random.default_rng(path.view(np.uint32))
-        example = film(rng, pictures, num_frames, (height, width))
-        return [example[name] for name in spec]
+        return film(rng, pictures, num_frames, (height, width))
 
-    def sequence(index):
-        values = tf.numpy_function(
-            filmed, [index], [of.dtype for of in spec.values()], stateful=False
-        )
-        return {
-            name: tf.ensure_shape(value, of.shape)
-            for value, (name, of) in zip(values, spec.items(), strict=True)
-        }
-
-    dataset = indices.map(sequence, num_parallel_calls=tf.data.AUTOTUNE)
-    if batch_size is not None:
-        dataset = dataset.batch(batch_size)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return rendered(indices, filmed, spec, batch_size)

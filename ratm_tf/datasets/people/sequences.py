@@ -11,6 +11,7 @@ from ratm_tf.datasets.arguments import (
 )
 from ratm_tf.datasets.people import FRAME_SIZE
 from ratm_tf.datasets.people.scene import film
+from ratm_tf.datasets.rendered import rendered
 from ratm_tf.datasets.sources.penn_fudan import load_penn_fudan
 from ratm_tf.types import Path, Size, Split
 
@@ -106,19 +107,6 @@ def people_sequences(
             # Of one length, so that none of its 64-bit numbers runs into the next.
             return np.random.default_rng(np.array(path, np.int64).view(np.uint32))
 
-        example = film(stream, cutouts, streets, num_frames, (height, width))
-        return [example[name] for name in spec]
+        return film(stream, cutouts, streets, num_frames, (height, width))
 
-    def sequence(index):
-        values = tf.numpy_function(
-            filmed, [index], [of.dtype for of in spec.values()], stateful=False
-        )
-        return {
-            name: tf.ensure_shape(value, of.shape)
-            for value, (name, of) in zip(values, spec.items(), strict=True)
-        }
-
-    dataset = indices.map(sequence, num_parallel_calls=tf.data.AUTOTUNE)
-    if batch_size is not None:
-        dataset = dataset.batch(batch_size)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return rendered(indices, filmed, spec, batch_size)
