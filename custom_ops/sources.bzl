@@ -80,6 +80,7 @@ CUDA_KERNEL_HEADERS = [
     "custom_ops/cuda/grad_images.h",
     "custom_ops/cuda/launch.h",
     "custom_ops/cuda/lines.h",
+    "custom_ops/cuda/projection.h",
     "custom_ops/cuda/tiles.h",
     "custom_ops/cuda/works.h",
     "custom_ops/glimpse.h",

@@ -15,10 +15,12 @@
 #include <math.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "custom_ops/axis.h"
 #include "custom_ops/cuda/filters.h"
 #include "custom_ops/cuda/lines.h"
+#include "custom_ops/cuda/projection.h"
 #include "custom_ops/cuda/tiles.h"
 #include "custom_ops/glimpse.h"
 
@@ -67,6 +69,7 @@ struct Glimpse {
     }
     using Lines = Lines<A, 1>;
     const Lines& lines = shared.lines;
+    GlimpseType<T>* corner = glimpse + tile.Index(shape, 0, 0);
     const auto add = [&](int thread, const typename Lines::Part& part) {
       // Two groups at once, so that a weight is read for both.
       const int pairs = CeilDiv(part.size(), 2);
@@ -76,44 +79,72 @@ struct Glimpse {
         const Range taps = lines.filters[tile.rows + m].taps & part.pixels;
         const int size = taps.size();
         const int first = size > 0 ? taps.begin - part.pixels.begin : 0;
-        const A* weight = &lines.column_weights[0][m];
+        const Group<A>* weights = &lines.column_weights[0][m];
         const Group<A>* line[2];
         line[0] =
             &lines.numbers[0][2 * pair * part.length + first * tile.channels +
                               tile.channel_of(number)];
         line[1] = line[0] + (groups > 1 ? part.length : 0);
         Group<A> sums[2] = {};
-        RATM_UNROLL(4)
-        for (int t = 0; t < size; ++t) {
-          RATM_UNROLL(2)
-          for (int j = 0; j < 2; ++j) {
-            sums[j].Add(*weight, *line[j]);
-            line[j] += tile.channels;
+        // One channel is known, so that lines are read at known distances.
+        const auto sum_up = [&](int channels) {
+          int t = 0;
+          const auto add = [&](int k, A weight) {
+            RATM_UNROLL(2)
+            for (int j = 0; j < 2; ++j) {
+              sums[j].Add(weight, line[j][k * channels]);
+            }
+          };
+          RATM_UNROLL(1)
+          for (; t + Lines::kTaps <= size; t += Lines::kTaps) {
+            const Group<A> here = *weights;
+            RATM_UNROLL(Lines::kTaps)
+            for (int k = 0; k < Lines::kTaps; ++k) add(k, here.rows[k]);
+            weights += 1 << tiling.columns_log;
+            RATM_UNROLL(2)
+            for (int j = 0; j < 2; ++j) line[j] += Lines::kTaps * channels;
           }
-          weight += 1 << tiling.columns_log;
-        }
-        const A scale = lines.scales[tile.rows + m];
-        const auto finish = [&](int g, Group<A> sum) {
-          if (!part.first) sum.Add(1, shared.sums[g][number]);
-          if (!part.last) {
-            shared.sums[g][number] = sum;
-            return;
-          }
-          const Range rows = part.rows(tile, g);
-          GlimpseType<T>* out = glimpse + tile.Index(shape, rows.begin, number);
-          RATM_UNROLL(kGroupRows)
-          for (int r = 0; r < kGroupRows; ++r, out += shape.glimpse_row) {
-            if (r >= rows.size()) continue;
-            *out = static_cast<GlimpseType<T>>(sum.rows[r] * scale *
-                                               lines.scales[rows.begin + r]);
+          RATM_UNROLL(Lines::kTaps)
+          for (int k = 0; k < Lines::kTaps - 1; ++k) {
+            if (t + k < size) add(k, weights->rows[k]);
           }
         };
-        finish(2 * pair, sums[0]);
-        if (groups > 1) finish(2 * pair + 1, sums[1]);
+        if (tile.channels == 1) {
+          sum_up(1);
+        } else {
+          sum_up(tile.channels);
+        }
+        const A scale = lines.scales[tile.rows + m];
+        RATM_UNROLL(2)
+        for (int j = 0; j < 2; ++j) {
+          if (j >= groups) continue;
+          Group<A>& kept = shared.sums[2 * pair + j][number];
+          if (!part.first) sums[j].Add(1, kept);
+          if (!part.last) kept = sums[j];
+        }
+        if (!part.last) return;
+        const int row = part.rows(tile, 2 * pair).begin;
+        const A* row_scales = lines.scales + row;
+        const int64_t row_size = shape.glimpse_row;
+        GlimpseType<T>* out =
+            corner + tile.offset_of(shape, number) + row * row_size;
+        RATM_UNROLL(2)
+        for (int j = 0; j < 2; ++j) {
+          const int rows =
+              j < groups ? part.rows(tile, 2 * pair + j).size() : 0;
+          RATM_UNROLL(kGroupRows)
+          for (int r = 0; r < kGroupRows; ++r) {
+            if (r >= rows) continue;
+            *out = static_cast<GlimpseType<T>>(
+                sums[j].rows[r] * scale * row_scales[j * part.group_rows + r]);
+            out += row_size;
+          }
+        }
       });
     };
-    shared.lines.Read(block, shape, tiling, tile,
-                      images + shape.ImageOf(k) * shape.image, window, add);
+    const T* image = images + shape.ImageOf(k) * shape.image;
+    shared.lines.Locate(block, shape, tiling, tile, image, window);
+    shared.lines.Read(block, shape, tiling, tile, image, window, add);
   }
 };
 
@@ -134,19 +165,17 @@ template <typename T>
 struct GradWindow {
   using A = ComputeType<T>;
   static constexpr int kThreads = Lines<A, 3>::kThreads;
-  static constexpr int kBlocks = sizeof(A) == sizeof(float) ? 4 : 2;
+  // There is no memory for more.
+  static constexpr int kBlocks = sizeof(A) == sizeof(float) ? 3 : 2;
   static constexpr int kParts = kThreads / 8;
 
   union Shared {
     Lines<A, 3> lines;
+    std::conditional_t<kProjects<A>, Projection<A>, Lines<A, 3>> projection;
     struct {
       double threads[kWindowSize][kThreads];
       double parts[kWindowSize][kParts];
     } sums;
-  };
-
-  struct Sums {
-    double of[kWindowSize];
   };
 
   Shape shape;
@@ -186,22 +215,22 @@ struct GradWindow {
         for (int r = 0; r < kGroupRows; ++r, from += shape.glimpse_row) {
           if (r < rows.size()) grad_here.rows[r] = static_cast<A>(*from);
         }
-        int weight = m;
         int at = g * part.length +
                  (taps.begin - part.pixels.begin) * tile.channels +
                  tile.channel_of(number);
         A mu_x = 0, sigma_x = 0;
         Group<A> mu_y = {}, sigma_y = {};
         for (int t = 0; t < size; ++t) {
+          const int weight = (t / Lines::kTaps << tiling.columns_log) + m;
+          const int k = t % Lines::kTaps;
           // By the columns, rows are summed up before the taps are.
           const A line = grad_here.Dot(lines.numbers[0][at]);
           const Group<A> by_mu = lines.numbers[1][at];
           const Group<A> by_sigma = lines.numbers[2][at];
-          mu_x += lines.column_weights[1][weight] * line;
-          sigma_x += lines.column_weights[2][weight] * line;
-          mu_y.Add(lines.column_weights[0][weight], by_mu);
-          sigma_y.Add(lines.column_weights[0][weight], by_sigma);
-          weight += 1 << tiling.columns_log;
+          mu_x += lines.column_weights[1][weight].rows[k] * line;
+          sigma_x += lines.column_weights[2][weight].rows[k] * line;
+          mu_y.Add(lines.column_weights[0][weight].rows[k], by_mu);
+          sigma_y.Add(lines.column_weights[0][weight].rows[k], by_sigma);
           at += tile.channels;
         }
         const double x = tile.column + m - 0.5 * (shape.columns - 1);
@@ -219,8 +248,18 @@ struct GradWindow {
       });
     };
     if (IsFinite(window)) {
-      shared.lines.Read(block, shape, tiling, tile,
-                        images + shape.ImageOf(k) * shape.image, window, add);
+      const T* image = images + shape.ImageOf(k) * shape.image;
+      shared.lines.Locate(block, shape, tiling, tile, image, window);
+      const bool whole = shared.lines.plan.whole;
+      if constexpr (kProjects<A>) {
+        if (whole) {
+          shared.projection.Add(block, shape, tile, image, window, glimpse_grad,
+                                thread_sums);
+        }
+      }
+      if (!whole) {
+        shared.lines.Read(block, shape, tiling, tile, image, window, add);
+      }
     }
     block.Phase([&](int thread) {
       RATM_UNROLL(kWindowSize)

@@ -294,8 +294,7 @@ struct GradImages {
     const Axis y_axis = YAxis(shape, window);
     const Axis x_axis = XAxis(shape, window);
     block.Phase([&](int thread) {
-      tile.Locate(thread, kThreads, y_axis, x_axis, Precision<A>::kReach,
-                  shared.filters);
+      tile.Locate(thread, y_axis, x_axis, Precision<A>::kReach, shared.filters);
       // By warps that locate no filters.
       const double reach = Precision<A>::kReach;
       if (thread == kThreads - 1) {
@@ -374,7 +373,8 @@ struct GradImages {
          h * kGroupRows < tile_y.size();
          h += kThreads / kGroupRows / kTileSide) {
       A weight[1];
-      filter.Weigh(tile_y.begin + h * kGroupRows + r, weight);
+      const int pixel = tile_y.begin + h * kGroupRows + r;
+      filter.Weigh(pixel, filter.t(pixel), weight);
       shared.weights[h][i].rows[r] = weight[0];
     }
   }
@@ -397,7 +397,8 @@ struct GradImages {
                                               tile.column + tile.columns);
       for (int m = seeing.begin; m < seeing.end; ++m) {
         A weight[1];
-        shared.filters[tile.rows + m].Weigh(pixel, weight);
+        const Filter<A>& filter = shared.filters[tile.rows + m];
+        filter.Weigh(pixel, filter.t(pixel), weight);
         RATM_UNROLL(kGroups)
         for (int g = 0; g < kGroups; ++g) {
           const Group<A> from =

@@ -8,29 +8,12 @@
 
 #include "custom_ops/axis.h"
 #include "custom_ops/cuda/filters.h"
+#include "custom_ops/cuda/projection.h"
 #include "custom_ops/cuda/tiles.h"
 #include "custom_ops/glimpse.h"
 
 namespace ratm {
 namespace blocks {
-
-// Numbers of a group of rows, side by side: one instruction moves them.
-template <typename A>
-struct alignas(16) Group {
-  A rows[kGroupRows];
-
-  RATM_DEVICE void Add(A weight, Group other) {
-    RATM_UNROLL(kGroupRows)
-    for (int r = 0; r < kGroupRows; ++r) rows[r] += weight * other.rows[r];
-  }
-
-  RATM_DEVICE A Dot(Group other) const {
-    A sum = 0;
-    RATM_UNROLL(kGroupRows)
-    for (int r = 0; r < kGroupRows; ++r) sum += rows[r] * other.rows[r];
-    return sum;
-  }
-};
 
 // The vectors of a warp's numbers that are summed up at once, at most.
 constexpr int kVectors = 3;
@@ -60,7 +43,7 @@ RATM_DEVICE inline void Prefetch(const void* address) {
 //
 // A pixel that is NaN or infinite reaches all rows of the groups that see it.
 template <typename A, int kFilters>
-struct Lines {
+struct Lines : Located<A> {
   static constexpr int kThreads = 128;
   static constexpr int kWarps = kThreads / kWarp;
 
@@ -69,28 +52,22 @@ struct Lines {
   static constexpr int kNumbers = (kFilters == 1 ? 1024 : 672) / kFloats;
   static constexpr int kRowWeights = 256 / kFloats;
   static constexpr int kColumnWeights = 768 / kFloats;
+  static constexpr int kTaps = kGroupRows;
 
-  Filter<A> filters[2 * kTileSide];
-  A scales[2 * kTileSide];  // What the weights of a filter lack to sum to one.
-  A level[kTileSide];       // By channel.
+  using Located<A>::filters;
+  using Located<A>::scales;
+  using Located<A>::level;
+  using Located<A>::plan;
+
+  Range spans[kMaxGroups];  // The image rows that a group's weights are for.
   Group<A> row_weights[kRowWeights][kFilters];  // By group, then by tap.
-  A column_weights[kFilters][kColumnWeights];   // By tap, then by column.
+  // By kTaps taps, then by column, then by tap.
+  Group<A> column_weights[kFilters][kColumnWeights / kTaps];
+  Group<A> sums[2 * kTileSide];  // Of the weights, by lane.
   union {
     Moments<kFilters> moments[2 * kTileSide];
     Group<A> numbers[kFilters][kNumbers];  // By group, then by number.
   };
-
-  // How a tile is read.
-  struct Plan {
-    int group_rows;  // What is left of a group is zero.
-    int groups;
-    int groups_log;  // The exponent of a power of two that is no less.
-    int taps;        // The most of a group at a time.
-    int most_taps;   // The most of a group.
-    int most_pixels;
-    bool sparse;  // Whether columns have pixels between them that none sees.
-    bool whole;   // Whether all weights fit into memory.
-  } plan;
 
   // What is in shared memory: the lines of some groups, over some pixels.
   struct Part : Plan {
@@ -110,11 +87,11 @@ struct Lines {
     }
   };
 
-  // Calls use(thread, part) for all parts.
-  template <typename Block, typename T, typename Use>
-  RATM_DEVICE void Read(const Block& block, const Shape& shape,
-                        const Tiling& tiling, const Tile& tile, const T* image,
-                        const A* window, Use use) {
+  // Finds the filters, and plans.
+  template <typename Block, typename T>
+  RATM_DEVICE void Locate(const Block& block, const Shape& shape,
+                          const Tiling& tiling, const Tile& tile,
+                          const T* image, const A* window) {
     const Axis x_axis = XAxis(shape, window);
     const Axis y_axis = YAxis(shape, window);
     const double sigmas =
@@ -122,7 +99,7 @@ struct Lines {
     block.Phase([&](int thread) {
       // Some warps find the filters, others ask for the pixels.
       if (thread < kFinders) {
-        tile.Locate(thread, kFinders, y_axis, x_axis, sigmas, filters);
+        tile.Locate(thread, y_axis, x_axis, sigmas, filters);
         scales[thread] = 1;
       } else if (thread < kFinders + kFetchers) {
         if (thread == kFinders) {
@@ -133,18 +110,44 @@ struct Lines {
               About(x_axis, sigmas, tile.column, tile.columns));
       }
     });
-    const Bank<A> rows = {filters, tile.rows, y_axis.stride < 0};
+  }
+
+  // Calls use(thread, part) for all parts of a tile, which is located.
+  template <typename Block, typename T, typename Use>
+  RATM_DEVICE void Read(const Block& block, const Shape& shape,
+                        const Tiling& tiling, const Tile& tile, const T* image,
+                        const A* window, Use use) {
+    const Bank<A> rows = {filters, tile.rows, window[kStrideY] < 0};
     const Bank<A> columns = {filters + tile.rows, tile.columns,
-                             x_axis.stride < 0};
+                             window[kStrideX] < 0};
     Part part;
     static_cast<Plan&>(part) = plan;
-    // Weights that are all in memory are normalised when they are used up.
-    const bool scaled = kFilters == 1 && part.whole;
-    if (!scaled) {
-      Normalise<kFilters>(block, tile.rows + tile.columns, filters, moments);
-    }
-
     const Range support = columns.support();
+    // Weighs the taps of all groups from `done` on, and sums up their rows.
+    const auto sum_up = [&](bool weigh_columns, int done) {
+      block.Phase([&](int thread) {
+        WeighRows(thread, tile, rows, part, done);
+        if (weigh_columns) {
+          WeighColumns(thread, tiling.columns_log, tile, columns, part);
+        }
+      });
+      block.Phase([&](int thread) {
+        if (kFilters == 1 && part.whole) Scale(thread, tile);
+        SumUp(thread, shape, tile, image, part, done);
+      });
+    };
+    if (kFilters == 1 && part.whole) {
+      // Weights that are all in memory are normalised when they are used up.
+      part.group = 0;
+      part.first = part.last = true;
+      part.pixels = Widen(support, shape, tile, part);
+      part.length = part.pixels.size() * tile.channels;
+      sum_up(true, 0);
+      block.Phase([&](int thread) { use(thread, part); });
+      return;
+    }
+    Normalise<kFilters>(block, tile.rows + tile.columns, filters, moments);
+
     const auto next_pixels = [&](int begin) {
       Range next = {begin, support.end};
       if (next.size() <= part.most_pixels) return next;
@@ -157,29 +160,15 @@ struct Lines {
 
     Range weighed = {0, 0};
     for (part.group = 0; part.group < part.groups; part.group += kMaxGroups) {
-      Range next = part.whole ? support : next_pixels(support.begin);
+      Range next = next_pixels(support.begin);
       for (part.first = true, part.last = false; !part.last;
            part.first = false) {
         part.pixels = next;
         part.length = next.size() * tile.channels;
-        part.last = part.whole;
-        if (!part.last) {
-          next = next_pixels(next.end);
-          part.last = next.size() <= 0;
-        }
+        next = next_pixels(next.end);
+        part.last = next.size() <= 0;
         for (int done = 0; done < part.most_taps; done += part.taps) {
-          const bool weigh = done == 0 && weighed.end != part.pixels.end;
-          block.Phase([&](int thread) {
-            if (thread < kHalf) {
-              WeighRows(thread, tile, rows, part, done);
-            } else if (weigh) {
-              WeighColumns(thread - kHalf, tiling.columns_log, columns, part);
-            }
-          });
-          block.Phase([&](int thread) {
-            if (scaled) Scale(thread, tiling.columns_log, tile, rows, part);
-            SumUp(thread, shape, tile, image, rows, part, done);
-          });
+          sum_up(done == 0 && weighed.end != part.pixels.end, done);
         }
         weighed = part.pixels;
         block.Phase([&](int thread) { use(thread, part); });
@@ -205,8 +194,6 @@ struct Lines {
  private:
   static constexpr int kFinders = 2 * kTileSide;
   static constexpr int kFetchers = 2 * kWarp;
-  // Half of the threads weigh rows, and half columns.
-  static constexpr int kHalf = kThreads / 2;
 
   RATM_DEVICE static Plan MakePlan(const Tiling& tiling, const Tile& tile,
                                    const Axis& y, const Axis& x,
@@ -217,6 +204,8 @@ struct Lines {
                  static_cast<double>(axis.length));
     };
     Plan plan;
+    plan.whole = kFilters > 1 && Projection<A>::Holds(tile, y, x, sigmas);
+    if (plan.whole) return plan;
     const bool apart = fabs(y.stride) > most_taps(y);
     plan.group_rows = apart ? 1 : kGroupRows;
     plan.groups = CeilDiv(tile.rows, plan.group_rows);
@@ -230,6 +219,7 @@ struct Lines {
           Min(plan.most_pixels, kColumnWeights >> tiling.columns_log);
     }
     plan.sparse = fabs(x.stride) > most_taps(x) + kMaxGap;
+    if (kFilters > 1) return plan;
     const Range pixels =
         Support(x, sigmas * x.sigma(), tile.column, tile.column + tile.columns);
     plan.whole = plan.groups <= kMaxGroups && plan.most_taps <= plan.taps &&
@@ -264,10 +254,15 @@ struct Lines {
     const int64_t row_size = shape.image_row;
     const T* corner = image + rows.begin * row_size + columns.begin * channels;
     const int length = columns.size() * channels;
-    for (int h = thread / kLanes; h < rows.size(); h += kFetchers / kLanes) {
+    constexpr int kRows = kFetchers / kLanes;
+    const T* row = corner + thread / kLanes * row_size;
+    RATM_UNROLL(1)
+    for (int h = thread / kLanes; h < rows.size(); h += kRows) {
+      RATM_UNROLL(1)
       for (int i = thread % kLanes * kLine; i < length; i += kLanes * kLine) {
-        Prefetch(corner + h * row_size + i);
+        Prefetch(row + i);
       }
+      row += kRows * row_size;
     }
     if constexpr (kFilters == 1) return;
     const auto pixel = [](Range range, int i) {
@@ -287,79 +282,99 @@ struct Lines {
     }
   }
 
-  // Writes the weights of the columns' taps among the pixels, by kHalf threads.
-  RATM_DEVICE void WeighColumns(int thread, int log, const Bank<A>& columns,
-                                const Part& part) {
-    const int m = thread & ((1 << log) - 1);
+  // As many pixels of a row as make whole vectors, where there are so many.
+  RATM_DEVICE static Range Widen(Range pixels, const Shape& shape,
+                                 const Tile& tile, const Plan& plan) {
+    const int size = RoundUp(pixels.size(), kWarp);
+    if (tile.channels > 1 || size > Min(shape.width, plan.most_pixels)) {
+      return pixels;
+    }
+    const int begin = Min(pixels.begin, shape.width - size);
+    return {begin, begin + size};
+  }
+
+  // Calls write(k, weights) for every kLanes-th weight of a filter, from the
+  // lane's on, of pixel first + k, up to k = size. Returns the sum of the first
+  // filter's.
+  template <typename Write>
+  RATM_DEVICE static A Weigh(const Filter<A>& filter, int first, int lane,
+                             int size, Write write) {
+    A sum = 0;
+    A t = filter.t(first + lane);
+    RATM_UNROLL(1)
+    for (int k = lane; k < size; k += kLanes, t += kLanes) {
+      A weights[kFilters];
+      filter.Weigh(first + k, t, weights);
+      write(k, weights);
+      sum += weights[0];
+    }
+    return sum;
+  }
+
+  // Writes the weights of the columns' taps among the pixels.
+  RATM_DEVICE void WeighColumns(int thread, int log, const Tile& tile,
+                                const Bank<A>& columns, const Part& part) {
+    static_assert(kThreads == kTileSide * kLanes && kLanes == kTaps);
+    const int m = thread / kLanes, lane = thread % kLanes;
     if (m >= columns.size) return;
     const Filter<A> filter = columns.filters[m];
     const Range taps = filter.taps & part.pixels;
-    const int size = taps.size();
-    for (int k = thread >> log; k < size; k += kHalf >> log) {
-      A weights[kFilters];
-      filter.Weigh(taps.begin + k, weights);
-      for (int f = 0; f < kFilters; ++f) {
-        column_weights[f][(k << log) + m] = weights[f];
-      }
-    }
+    Group<A>* to = &column_weights[0][m];
+    sums[tile.rows + m].rows[lane] =
+        Weigh(filter, taps.begin, lane, taps.size(),
+              [&](int, const A(&weights)[kFilters]) {
+                for (int f = 0; f < kFilters; ++f) {
+                  to[f * kColumnWeights / kTaps].rows[lane] = weights[f];
+                }
+                to += 1 << log;
+              });
   }
 
-  // Writes the weights of each group's taps, from tap `done` on. By kHalf
-  // threads.
+  // Writes the weights of each group's taps, from tap `done` on.
   RATM_DEVICE void WeighRows(int thread, const Tile& tile, const Bank<A>& bank,
                              const Part& part, int done) {
-    constexpr int kStep = kWarp / kGroupRows;
-    const int r = thread % kGroupRows;
-    for (int g = thread / kWarp; g < part.size(); g += kHalf / kWarp) {
-      const Range rows = part.rows(tile, g);
-      const Range taps = bank.support(rows.begin, rows.end);
-      const int size = RoundUp(Min(taps.size() - done, part.taps), kBatch);
-      Filter<A> filter = bank.filters[Min(rows.begin + r, rows.end - 1)];
-      if (r >= rows.size()) filter.taps = {0, 0};
-      for (int k = thread % kWarp / kGroupRows; k < size; k += kStep) {
-        A weights[kFilters];
-        filter.Weigh(taps.begin + done + k, weights);
-        for (int f = 0; f < kFilters; ++f) {
-          row_weights[g * part.taps + k][f].rows[r] = weights[f];
-        }
-      }
-    }
+    static_assert(kThreads == kMaxGroups * kGroupRows * kLanes);
+    const int lane = thread % kLanes;
+    const int r = thread / kLanes % kGroupRows;
+    const int g = thread / kLanes / kGroupRows;
+    if (g >= part.size()) return;
+    const Range rows = part.rows(tile, g);
+    Range taps = bank.support(rows.begin, rows.end);
+    taps.begin += done;
+    taps.end = Min(taps.end, taps.begin + part.taps);
+    if (r == 0 && lane == 0) spans[g] = taps;
+    const int i = rows.begin + r;
+    Filter<A> filter = bank.filters[Min(i, rows.end - 1)];
+    if (i >= rows.end) filter.taps = {0, 0};
+    Group<A>* to = row_weights[g * part.taps + lane];
+    const A sum = Weigh(filter, taps.begin, lane, RoundUp(taps.size(), kBatch),
+                        [&](int, const A(&weights)[kFilters]) {
+                          for (int f = 0; f < kFilters; ++f) {
+                            to[f].rows[r] = weights[f];
+                          }
+                          to += kLanes * kFilters;
+                        });
+    if (i < rows.end) sums[i].rows[lane] = sum;
   }
 
   // Sets the scales of the filters, all of whose weights are there.
-  RATM_DEVICE void Scale(int thread, int log, const Tile& tile,
-                         const Bank<A>& rows, const Part& part) {
+  RATM_DEVICE void Scale(int thread, const Tile& tile) {
     // The last warps have the least to do beside.
-    const int warp = kWarps - 1 - thread / kWarp;
-    const int i = thread % kWarp;
-    double sum = 0;
-    static_assert(kTileSide == kWarp);
-    if (warp == 0 && i < tile.rows) {
-      const int g = i / part.group_rows;
-      const Range group = part.rows(tile, g);
-      const Range taps = filters[i].taps;
-      const Group<A>* weights =
-          row_weights[g * part.taps + taps.begin -
-                      rows.support(group.begin, group.end).begin];
-      for (int k = 0; k < taps.size(); ++k) {
-        sum += weights[k * kFilters].rows[i - group.begin];
-      }
-      scales[i] = static_cast<A>(1 / sum);
-    } else if (warp == 1 && i < tile.columns) {
-      const int taps = filters[tile.rows + i].taps.size();
-      for (int k = 0; k < taps; ++k) sum += column_weights[0][(k << log) + i];
-      scales[tile.rows + i] = static_cast<A>(1 / sum);
-    }
+    const int i = kThreads - 1 - thread;
+    if (i >= tile.rows + tile.columns) return;
+    const Group<A> sum = sums[i];
+    scales[i] = 1 / ((sum.rows[0] + sum.rows[1]) + (sum.rows[2] + sum.rows[3]));
   }
 
   // Sums up the image rows that these weights are for. A warp takes a group,
   // and some vectors of numbers.
   template <typename T>
   RATM_DEVICE void SumUp(int thread, const Shape& shape, const Tile& tile,
-                         const T* image, const Bank<A>& bank, const Part& part,
-                         int done) {
+                         const T* image, const Part& part, int done) {
     // Vectors are neighbours in the image if the tile has all channels.
     const int most = tile.channels == shape.channels ? kVectors : 1;
+    const int64_t row_size = shape.image_row;
+    const T* corner = image + part.pixels.begin * shape.channels + tile.channel;
     const unsigned vectors = CeilDiv<unsigned, unsigned>(part.length, kWarp);
     const int parts =
         most == 1 ? vectors : CeilDiv(vectors, unsigned{kVectors});
@@ -368,32 +383,35 @@ struct Lines {
       const int g = task & ((1 << part.groups_log) - 1);
       const int first = (task >> part.groups_log) * most;
       if (g >= part.size()) continue;
-      const Range rows = part.rows(tile, g);
-      const Range taps = bank.support(rows.begin, rows.end);
-      const int size = Min(taps.size() - done, part.taps);
+      const Range taps = spans[g];
+      const int size = taps.size();
       if (size <= 0) continue;
-      const T* row = image +
-                     static_cast<int64_t>(taps.begin + done) * shape.image_row +
-                     part.pixels.begin * shape.channels + tile.channel;
+      const T* row = corner + static_cast<int64_t>(taps.begin) * row_size;
       const int number = first * kWarp + thread % kWarp;
-      switch (Min(static_cast<int>(vectors) - first, most)) {
-        case 1:
-          SumUpVectors<1>(shape, tile, row, g, number, part, size, done);
-          break;
-        case 2:
-          SumUpVectors<2>(shape, tile, row, g, number, part, size, done);
-          break;
-        default:
-          SumUpVectors<3>(shape, tile, row, g, number, part, size, done);
+      const auto sum_up = [&](auto vectors, auto full) {
+        SumUpVectors<decltype(vectors)::value, decltype(full)::value>(
+            shape, tile, row, g, number, part, size, done);
+      };
+      using std::integral_constant;
+      const int here = Min(static_cast<int>(vectors) - first, most);
+      if (here == 1) {
+        sum_up(integral_constant<int, 1>(), std::false_type());
+      } else if (here == 2) {
+        sum_up(integral_constant<int, 2>(), std::false_type());
+      } else if (part.length % kWarp > 0) {
+        sum_up(integral_constant<int, 3>(), std::false_type());
+      } else {
+        sum_up(integral_constant<int, 3>(), std::true_type());
       }
     }
   }
 
-  template <int kVectors, typename T>
+  template <int kVectors, bool kFull, typename T>
   RATM_DEVICE void SumUpVectors(const Shape& shape, const Tile& tile,
                                 const T* row, int g, int number,
                                 const Part& part, int size, int done) {
-    // Of the last vector, lanes past the line read its last number.
+    // Of the last vector, lanes past the line read its last number; a full one
+    // has none.
     constexpr int kLast = (kVectors - 1) * kWarp;
     const int last = Min(number + kLast, part.length - 1);
     const T* from = row + number;
@@ -415,7 +433,7 @@ struct Lines {
       for (int j = 0; j < kBatch; ++j) {
         RATM_UNROLL(kVectors)
         for (int v = 0; v < kVectors; ++v) {
-          const T* x = v < kVectors - 1 ? from + v * kWarp : from_last;
+          const T* x = kFull || v < kVectors - 1 ? from + v * kWarp : from_last;
           pixels[j][v] = static_cast<A>(*x) - base[v];
         }
         // Past the last tap, where weights are zero, it is read again.
@@ -443,7 +461,7 @@ struct Lines {
     RATM_UNROLL(kVectors)
     for (int v = 0; v < kVectors; ++v) {
       const int i = number + v * kWarp;
-      if (i >= part.length) break;
+      if (!kFull && i >= part.length) break;
       RATM_UNROLL(kFilters)
       for (int f = 0; f < kFilters; ++f) {
         Group<A>* line = &numbers[f][g * part.length];

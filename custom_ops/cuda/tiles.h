@@ -138,19 +138,57 @@ struct Tile {
            column * shape.channels + channel + offset_of(shape, number);
   }
 
-  // Locates the filters of its rows, then those of its columns, by so many
-  // threads.
+  // Locates the filters of its rows, then those of its columns: a warp each.
   template <typename A>
-  RATM_DEVICE void Locate(int thread, int threads, const Axis& y, const Axis& x,
+  RATM_DEVICE void Locate(int thread, const Axis& y, const Axis& x,
                           double sigmas, Filter<A>* filters) const {
-    for (int i = thread; i < rows + columns; i += threads) {
-      if (i < rows) {
-        filters[i].Locate(y, sigmas, row + i);
-      } else {
-        filters[i].Locate(x, sigmas, column + i - rows);
-      }
+    static_assert(kTileSide == kWarp);
+    const int i = thread % kWarp;
+    if (thread < kWarp) {
+      if (i < rows) filters[i].Locate(y, sigmas, row + i);
+    } else if (thread < 2 * kWarp) {
+      if (i < columns) filters[rows + i].Locate(x, sigmas, column + i);
     }
   }
+};
+
+// Numbers of a group of rows, side by side: one instruction moves them.
+template <typename A>
+struct alignas(16) Group {
+  A rows[kGroupRows];
+
+  RATM_DEVICE void Add(A weight, Group other) {
+    RATM_UNROLL(kGroupRows)
+    for (int r = 0; r < kGroupRows; ++r) rows[r] += weight * other.rows[r];
+  }
+
+  RATM_DEVICE A Dot(Group other) const {
+    A sum = 0;
+    RATM_UNROLL(kGroupRows)
+    for (int r = 0; r < kGroupRows; ++r) sum += rows[r] * other.rows[r];
+    return sum;
+  }
+};
+
+// How a tile is read.
+struct Plan {
+  int group_rows;  // What is left of a group is zero.
+  int groups;
+  int groups_log;  // The exponent of a power of two that is no less.
+  int taps;        // The most of a group at a time.
+  int most_taps;   // The most of a group.
+  int most_pixels;
+  bool sparse;  // Whether columns have pixels between them that none sees.
+  bool whole;  // Whether all weights or, of a gradient, pixels fit into memory.
+};
+
+// What is known of a tile before it is read.
+template <typename A>
+struct Located {
+  Filter<A> filters[2 * kTileSide];
+  A scales[2 * kTileSide];  // What the weights of a filter lack to sum to one.
+  A level[kTileSide];       // By channel.
+  Plan plan;
 };
 
 }  // namespace blocks

@@ -267,5 +267,7 @@ COSTS = {
 def cost(operation, modifiers):
     """The machine instructions that an instruction becomes."""
     kind = modifiers[-1] if modifiers else ""
+    if operation == "ex2" and "ftz" in modifiers:
+        return 1
     bits = kind[1:] if kind[:1] in ("s", "u", "b") else kind
     return COSTS.get((operation, bits), COSTS.get((operation, ""), 1))

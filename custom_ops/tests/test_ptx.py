@@ -101,8 +101,8 @@ def test_random_windows_on_each_architecture(tmp_path, architecture):
 @pytest.mark.parametrize(
     "case,op,most",
     [
-        ("B", "glimpse", 9_100),
-        ("B", "grad_window", 17_800),
+        ("B", "glimpse", 7_500),
+        ("B", "grad_window", 11_600),
         ("B", "grad_images", 28_000),
         ("D", "grad_window", 990_000),
     ],
