@@ -4,13 +4,12 @@ import importlib.util
 import json
 import pathlib
 import re
-import subprocess
-import sys
 
 import cv2
 import pytest
 
 from ratm_tf.boxes import xywh_from_xyxy
+from tests import programs
 
 ROOT = pathlib.Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "own_videos.md"
@@ -25,8 +24,7 @@ def test_the_guide(tmp_path, monkeypatch):
     names = {}
     for language, block in blocks:
         if language == "bash":
-            command = block.replace(".venv/bin/python", sys.executable)
-            subprocess.run(["bash", "-euo", "pipefail", "-c", command], check=True)
+            programs.run_bash(block.replace(".venv/bin/python", "program"))
         elif "import optuna" not in block:
             exec(block, names)
         elif importlib.util.find_spec("optuna"):

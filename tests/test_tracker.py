@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -10,6 +7,7 @@ import ratm_tf
 from ratm_tf.attention.implementation import fallback_reason
 from ratm_tf.boxes import corner_box, extent_box, iou, window_from_box
 from ratm_tf.objectives import LocalizationLoss, PixelLoss
+from tests import programs
 from tests.attention import reference
 
 FRAMES = np.random.default_rng(0).integers(0, 256, [4, 6, 20, 24, 1], np.uint8)
@@ -239,14 +237,14 @@ def test_frozen_objective_judges_without_dropout(trainable):
     assert (trained == pytest.approx(evaluated, rel=1e-6)) != trainable
 
 
-def test_save_load_and_predict_in_a_fresh_process(tmp_path):
+def test_save_load_and_predict_in_a_fresh_process(tmp_path, monkeypatch):
     tracker = make_tracker(objectives={"class_probabilities": classifier()})
     tracker.compile("adam", loss={"boxes": "mae"}, metrics={"boxes": ratm_tf.MeanIoU()})
     tracker.fit({"frames": FRAMES}, labels(), verbose=0)
     tracker.save(tmp_path / "model.keras")
     np.save(tmp_path / "frames.npy", FRAMES)
     program = """
-import sys, keras, numpy as np, ratm_tf
+import keras, numpy as np, ratm_tf
 tracker = keras.saving.load_model("model.keras")
 frames = np.load("frames.npy")
 np.savez("predicted.npz", **tracker.predict({"frames": frames}, verbose=0))
@@ -254,7 +252,8 @@ boxes = np.zeros([4, 6, 4], np.float32)
 tracker.fit({"frames": frames}, {"boxes": boxes}, verbose=0)
 assert int(tracker.optimizer.iterations) == 2
 """
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    programs.run_code(program).check_returncode()
     expected = tracker.predict({"frames": FRAMES}, verbose=0)
     with np.load(tmp_path / "predicted.npz") as predicted:
         assert set(predicted) == set(expected)

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tests import programs
+
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "tracking.md"
 
@@ -38,7 +40,7 @@ def test_the_page(tmp_path, monkeypatch):
     shutil.copy(ROOT / "docs" / "digits.avi", tmp_path / "docs")
     for name in ("Couple", "Girl"):
         write_sequence(tmp_path / "otb" / name)
-    command = f"{sys.executable} {ROOT / 'experiments'}"
+    command = f"program {ROOT / 'experiments'}"
     names = {}
     for language, block in re.findall(
         r"```(python|bash)\n(.*?)```", PAGE.read_text(), re.DOTALL
@@ -47,7 +49,7 @@ def test_the_page(tmp_path, monkeypatch):
             exec(block, names)
             continue
         block = re.sub(r"ratm-tf (\w+)", rf"{command}/\1.py", block)
-        subprocess.run(["bash", "-euo", "pipefail", "-c", block], check=True)
+        programs.run_bash(block)
 
     for picture in re.findall(r"!\[[^]]*\]\((.*?)\)", PAGE.read_text()):
         assert (ROOT / "docs" / picture).stat().st_size < 150_000

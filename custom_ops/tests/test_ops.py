@@ -1,14 +1,13 @@
 """What the ops themselves check, in graphs and in kernels."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
+
+from tests import programs
 
 GOOD = {"images": [2, 4, 5, 1], "window": [2, 3, 6], "grad": [2, 3, 7, 8, 1]}
 GOOD_ALONE = GOOD | {"window": [2, 6], "grad": [2, 7, 8, 1]}
@@ -130,14 +129,10 @@ try:
 except tf.errors.InvalidArgumentError as error:
     print(error.message)
 """
-    return subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ
-        | {"RATM_TF_MAX_CPU_ISA": instruction_set, "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    limits = {"RATM_TF_MAX_CPU_ISA": instruction_set, "CUDA_VISIBLE_DEVICES": ""}
+    result = programs.run_code(program, **limits)
+    result.check_returncode()
+    return result.stdout
 
 
 def test_the_environment_limits_the_instruction_set(fused):

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from ratm_tf.attention import build_record, library
+from tests import programs
 
 PRELUDE = """
 import pathlib
@@ -26,13 +27,18 @@ def read(implementation="auto"):
 
 def run(program, cwd=None, **environment):
     """Runs a program after the prelude; returns what it wrote to either stream."""
-    result = subprocess.run(
-        [sys.executable, "-c", PRELUDE + textwrap.dedent(program)],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-    )
+    program = PRELUDE + textwrap.dedent(program)
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    if cwd is None:
+        result = programs.run_code(program, **environment)
+    else:  # There is another package.
+        result = subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+        )
     output = result.stdout + result.stderr
     assert result.returncode == 0, output
     return output

@@ -1,6 +1,4 @@
 import pathlib
-import subprocess
-import sys
 
 import cv2
 import keras
@@ -8,6 +6,7 @@ import numpy as np
 import pytest
 
 import ratm_tf
+from tests import programs
 
 EXPERIMENTS = pathlib.Path(ratm_tf.__file__).parents[1] / "experiments"
 
@@ -18,11 +17,7 @@ def run():
 
     def run(program, *given, **flags):
         arguments = [*given, *(f"--{name}={value}" for name, value in flags.items())]
-        result = subprocess.run(
-            [sys.executable, EXPERIMENTS / program, *arguments],
-            capture_output=True,
-            text=True,
-        )
+        result = programs.run(EXPERIMENTS / program, *arguments)
         print(result.stderr)  # seen where a test fails
         result.check_returncode()
         return result

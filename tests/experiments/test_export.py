@@ -1,21 +1,15 @@
 """The program `export.py`, as a user runs it."""
 
-import subprocess
-import sys
-
 import pytest
 import tensorflow as tf
 
+from tests import programs
 from tests.experiments.conftest import EXPERIMENTS
 
 
 def export(**flags):
     arguments = [f"--{name}={value}" for name, value in flags.items()]
-    return subprocess.run(
-        [sys.executable, EXPERIMENTS / "export.py", *arguments],
-        capture_output=True,
-        text=True,
-    )
+    return programs.run(EXPERIMENTS / "export.py", *arguments)
 
 
 def test_writes_versions_and_configuration(tmp_path):

@@ -14,6 +14,7 @@ import numpy as np
 
 import ratm_tf
 from ratm_tf.boxes import xywh_from_xyxy
+from tests import programs
 
 EXPERIMENTS = pathlib.Path(ratm_tf.__file__).parents[1] / "experiments"
 
@@ -40,11 +41,7 @@ def serve(folder):
 
 def client(**flags):
     arguments = [f"--{name}={value}" for name, value in flags.items()]
-    return subprocess.run(
-        [sys.executable, EXPERIMENTS / "serve_client.py", *arguments],
-        capture_output=True,
-        text=True,
-    )
+    return programs.run(EXPERIMENTS / "serve_client.py", *arguments)
 
 
 def test_serves_a_video_and_stops(tracker, video, tmp_path):
@@ -89,9 +86,7 @@ import runpy, sys
 sys.argv = ["serve.py", *{list(map(str, arguments))!r}]
 runpy.run_path({str(EXPERIMENTS / "serve.py")!r}, run_name="__main__")
 """
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120
-    )
+    result = programs.run_code(code)
     assert result.returncode == 1 and not result.stdout
     assert "Traceback" not in result.stderr
     lines = result.stderr.splitlines()

@@ -1,6 +1,3 @@
-import pathlib
-import subprocess
-import sys
 import time
 
 import cv2
@@ -12,8 +9,7 @@ import tensorflow as tf
 import ratm_tf
 from ratm_tf.training import NotFinite
 from ratm_tf.visualize import tracked_film_strip
-
-TESTS = pathlib.Path(__file__).parents[1]
+from tests import programs
 
 FRAMES = np.random.default_rng(0).integers(0, 256, [2, 7, 24, 30, 1], np.uint8)
 BOXES = np.tile(np.float32([5, 6, 17, 18]), [2, 7, 1])
@@ -126,33 +122,21 @@ def test_a_rate_too_high_ends_training(tmp_path):
     assert not (tmp_path / "model.keras").exists()
 
 
-PROGRAM = """
-import sys
-sys.path[:0] = [{tests!r}]
-from training import test_train
-test_train.train({folder!r}, steps=20, steps_per_epoch=1)
-"""
-
-
 @pytest.mark.slow
 def test_killed_at_any_moment_it_ends_the_same(tmp_path):
     whole, _, _ = train(tmp_path / "whole", steps=20, steps_per_epoch=1)
     folder = tmp_path / "killed"
-    command = [
-        sys.executable,
-        "-c",
-        PROGRAM.format(tests=str(TESTS), folder=str(folder)),
-    ]
+    options = {"steps": 20, "steps_per_epoch": 1}
     rng = np.random.default_rng(0)
     for _ in range(5):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        for line in process.stdout:
-            if "Data pipeline" in line:
-                break
+        process = programs.CONTEXT.Process(target=train, args=(folder,), kwargs=options)
+        process.start()
+        while process.is_alive() and not (folder / "logs" / "train").exists():
+            time.sleep(0.1)
         time.sleep(rng.uniform(0, 4))
         process.kill()
-        process.wait()
-    subprocess.run(command, check=True, capture_output=True)
+        process.join()
+    train(folder, **options)
     trained = keras.saving.load_model(folder / "model.keras", compile=False)
     for ours, theirs in zip(trained.weights, whole.weights, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
