@@ -108,19 +108,18 @@ def test_every_public_name_is_there():
         ratm_tf.nothing  # noqa: B018
 
 
-@pytest.mark.parametrize("broken", ["cv2", "tensorflow_datasets", "tensorflow_serving"])
-def test_what_is_broken_breaks_only_what_needs_it(broken):
-    """Of a broken library, the rest of the package sees nothing."""
-    code = f"""
+def test_what_is_broken_breaks_only_what_needs_it():
+    """Of broken libraries, the rest of the package sees nothing."""
+    code = """
 import sys
-sys.modules[{broken!r}] = None
+sys.modules |= dict.fromkeys(["cv2", "tensorflow_datasets", "tensorflow_serving"])
 import numpy as np
 import ratm_tf
 tracker = ratm_tf.load_pretrained("bouncing_balls")
 online = ratm_tf.OnlineTracker(tracker)
 online.init(np.zeros([20, 20], np.uint8))
 frames = next(iter(ratm_tf.datasets.bouncing_balls_sequences("test", num_frames=2)))
-print(tracker.predict({{"frames": frames["frames"][None]}}, verbose=0)["boxes"].shape)
+print(tracker.predict({"frames": frames["frames"][None]}, verbose=0)["boxes"].shape)
 """
     assert run(code).strip().endswith("(1, 2, 4)")
 
