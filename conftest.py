@@ -1,4 +1,4 @@
-"""Names that the examples in docstrings use without importing them."""
+"""The order of the tests, and names that the examples in docstrings do not import."""
 
 import keras
 import numpy as np
@@ -6,6 +6,12 @@ import pytest
 import tensorflow as tf
 
 import ratm_tf
+
+
+def pytest_configure(config):
+    """Has xdist keep the order of files: those of a single, long test are not last."""
+    config.option.loadscopereorder = False
+
 
 # Each is a program of its own, with flags of its own.
 collect_ignore = ["ratm_tf/cli/programs"]
