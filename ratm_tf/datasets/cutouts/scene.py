@@ -4,21 +4,22 @@ import functools
 
 import numpy as np
 
+from ratm_tf.datasets.cutouts.looks import (
+    draw_bend,
+    one_of,
+    recoloured,
+    set_off,
+    strip,
+    subject,
+)
 from ratm_tf.datasets.cutouts.motion import (
-    Camera,
     Course,
+    draw_camera,
+    draw_course,
     drift,
-    fold,
-    rotations,
-    wander,
+    moving,
 )
-from ratm_tf.datasets.cutouts.sprite import (
-    Bend,
-    draw,
-    make_sprite,
-    smear,
-    with_alpha,
-)
+from ratm_tf.datasets.cutouts.sprite import draw, make_sprite, smear
 from ratm_tf.opencv import cv2
 
 _VISIBLE = 1 / 3
@@ -50,19 +51,19 @@ def film(rng, pictures, num_frames, frame_size):
     """
     unit = min(frame_size) / _DESIGNED_FOR
     street = rng.random() < 0.3  # Small walkers before a still, structured background.
-    image, is_person = _subject(rng, pictures, street)
-    course = _course(rng, image, is_person, street, num_frames, frame_size, unit)
-    camera, course = _camera(rng, course, street, frame_size, unit)
+    image, is_person = subject(rng, pictures, street)
+    course = draw_course(rng, image, is_person, street, num_frames, frame_size, unit)
+    camera, course = draw_camera(rng, course, street, frame_size, unit)
     exposure = rng.choice([0, 0.3, 0.6, 1.0], p=[0.5, 0.2, 0.2, 0.1])
 
     def sprite(image, course, bend=None, nearness=1.0):
         return make_sprite(image, course, camera, bend, nearness, exposure)
 
     view = _background(rng, pictures, camera, exposure, street, frame_size)
-    image = _set_off(
+    image = set_off(
         rng, image, view(0), camera.project(course.centre)[0], course.size[0]
     )
-    target = sprite(image, course, _bend(rng, is_person))
+    target = sprite(image, course, draw_bend(rng, is_person))
     behind, front = [], []
     for other, path in _furniture(rng, pictures, course, street, frame_size):
         if rng.random() < 0.5:
@@ -72,11 +73,11 @@ def film(rng, pictures, num_frames, frame_size):
     for other, path, person in _others(
         rng, pictures, image, is_person, course, street, frame_size
     ):
-        made = sprite(other, path, _bend(rng, person))
+        made = sprite(other, path, draw_bend(rng, person))
         (front if rng.random() < 0.4 else behind).append(made)
     if rng.random() < (0.6 if street else 0.4):
         occluder, path, person = _occluder(rng, pictures, course, street)
-        front.append(sprite(occluder, path, _bend(rng, person) if person else None))
+        front.append(sprite(occluder, path, draw_bend(rng, person) if person else None))
 
     front, behind = _at_first_behind(target, front, behind, frame_size)
     shade = sprite(*_shade(rng, course, frame_size)) if rng.random() < 0.2 else None
@@ -143,211 +144,6 @@ def _initial_box(rng, box):
     return np.concatenate([centre - size / 2, centre + size / 2]).astype(np.float32)
 
 
-# What is shown ------------------------------------------------------------------------
-
-
-def _one_of(rng, images):
-    return images[rng.integers(len(images))]
-
-
-def _subject(rng, pictures, street):
-    """An RGBA image in colours of its own, and whether it is a whole person."""
-    kind = rng.random()
-    if kind < (0.8 if street else 0.35):
-        image, is_person = _one_of(rng, pictures.people), True
-    elif kind < (0.8 if street else 0.4):
-        image, is_person = _one_of(rng, pictures.others), False
-    elif kind < (0.95 if street else 0.75):
-        image, is_person = _one_of(rng, pictures.things), False
-    else:
-        image, is_person = _piece(rng, _one_of(rng, pictures.backgrounds)[0]), False
-    return _recoloured(rng, image), is_person
-
-
-def _piece(rng, photograph):
-    """A piece of a photograph, with straight or round edges."""
-    rows, columns = (int(min(n, rng.uniform(30, 130))) for n in photograph.shape[:2])
-    part = max((_part(rng, photograph, rows, columns) for _ in range(3)), key=_variety)
-    corners = rng.integers(3, 9)
-    angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
-    if rng.random() < 0.3 or np.diff(angles).max() > 2.5:
-        corners, angles = 24, np.linspace(0, 2 * np.pi, 25)[:-1]
-        radii = np.full(corners, rng.choice([1.0, 1.3]))
-    else:
-        radii = rng.uniform(0.6, 1.4, corners)
-    around = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radii[:, np.newaxis]
-    points = np.clip(around, -1, 1) * [columns / 2 - 2, rows / 2 - 2]
-    points += [columns / 2, rows / 2]
-    alpha = np.zeros([rows, columns], np.uint8)
-    cv2.fillPoly(alpha, [np.rint(points).astype(np.int32)], 255, cv2.LINE_AA)
-    x1, y1, width, height = cv2.boundingRect(alpha)
-    image = with_alpha(part, alpha)
-    return image[max(y1 - 1, 0) : y1 + height + 1, max(x1 - 1, 0) : x1 + width + 1]
-
-
-def _variety(photograph):
-    return cv2.meanStdDev(photograph)[1].sum()
-
-
-def _part(rng, photograph, rows, columns):
-    y = rng.integers(photograph.shape[0] - rows + 1)
-    x = rng.integers(photograph.shape[1] - columns + 1)
-    return photograph[y : y + rows, x : x + columns]
-
-
-def _recoloured(rng, image):
-    """Other colours, contrast and brightness, often mirrored."""
-    contrast = rng.uniform(0.6, 1.2)
-    gains = contrast * np.exp(rng.normal(0, 0.12, 3))
-    order = rng.permutation(3) if rng.random() < 0.25 else np.arange(3)
-    mean = 110 * (1 - contrast) + rng.normal(0, 18)
-    matrix = np.zeros([3, 4])
-    matrix[np.arange(3), order] = gains
-    matrix[:, 3] = mean
-    colours = cv2.transform(image[..., :3], matrix)
-    image = with_alpha(colours, image[..., 3])
-    return image[:, ::-1] if rng.random() < 0.5 else image
-
-
-def _set_off(rng, image, frame, centre, size):
-    """Mostly makes the target brighter or darker than what it stands before."""
-    if rng.random() < 0.15:
-        return image
-    x1, y1 = (int(max(n, 0)) for n in centre - size / 2)
-    x2, y2 = (int(max(n, 0)) + 2 for n in centre + size / 2)
-    surroundings = np.mean(cv2.mean(frame[y1:y2, x1:x2])[:3])
-    own = np.mean(cv2.mean(image[..., :3], image[..., 3])[:3])
-    contrast = rng.uniform(15, 70)
-    if abs(own - surroundings) >= contrast:
-        return image
-    brighter = own > surroundings if 60 < surroundings < 190 else surroundings < 60
-    wanted = surroundings + (contrast if brighter else -contrast)
-    colours = cv2.convertScaleAbs(image[..., :3], alpha=wanted / max(own, 20))
-    return with_alpha(colours, image[..., 3])
-
-
-def _bend(rng, person):
-    if person:
-        return Bend(0.42, rng.uniform(0.15, 0.55), rng.uniform(0, 0.1), 0.5)
-    if rng.random() < 0.5:
-        return None
-    sway, stride = rng.uniform(0, 0.12), rng.uniform(0, 0.15)
-    return Bend(rng.uniform(0, 0.4), stride, sway, rng.uniform(0.3, 1.5))
-
-
-# How it moves -------------------------------------------------------------------------
-
-
-def _course(rng, image, is_person, street, num_frames, frame_size, unit):
-    """The target's way through the world."""
-    limits = np.array(frame_size[::-1])
-    side = np.exp(rng.uniform(np.log(14), np.log(42 if street else 70))) * unit
-    aspect = np.sqrt(image.shape[1] / image.shape[0]) * np.exp(rng.normal(0, 0.06))
-    size = np.minimum(side * np.array([aspect, 1 / aspect]), 0.75 * limits)
-    if street:
-        tempo, jitter = np.exp(rng.normal(np.log(0.037), 0.7)), 0.1
-    else:
-        tempo, jitter = np.exp(rng.normal(np.log(0.034), 1.15)), 0.4
-    tempo = min(tempo, 0.6)
-    return _moving(rng, size, is_person, tempo, jitter, num_frames, street, unit)
-
-
-def _moving(rng, size, is_person, tempo, jitter, num_frames, steady, unit=1.0):
-    """A thing on its own way from the world's origin; `tempo` in boxes a frame."""
-    if is_person:
-        way = np.array([rng.choice([-1, 1]), rng.normal(0, 0.1)]) * size[0]
-    else:
-        angle = rng.uniform(0, 2 * np.pi)
-        way = np.array([np.cos(angle), 0.5 * np.sin(angle)]) * size
-    pace = 1 + 0.3 * wander(rng, num_frames, 0.9, 1)
-    steps = tempo * pace * way
-    steps += jitter * tempo * wander(rng, num_frames, 0.7) * size * [1, 0.5]
-    path = np.cumsum(steps, axis=0) - steps[0]
-    growth = 0.008 if steady else rng.choice([0.005, 0.015, 0.03, 0.06])
-    zoom = drift(rng, num_frames, growth, *_growth(size, unit))
-    warp = drift(rng, num_frames, rng.choice([0, 0.005, 0.02]), -0.25, 0.25)
-    turn = 0 if is_person and steady else rng.choice([0, 0, 0.01, 0.03])
-    stride = 2 * np.pi * np.abs(steps[:, 0]) / (0.45 * size[1])
-    phase = rng.uniform(0, 6) + np.cumsum(np.clip(stride, 0.1, 1.2))
-    if is_person:
-        path[:, 1] -= 0.012 * size[1] * np.cos(phase)
-        warp *= 0.3
-    return Course(
-        path,
-        size * np.exp(np.stack([zoom + warp, zoom], axis=1)),
-        drift(rng, num_frames, turn, -0.5, 0.5),
-        phase,
-    )
-
-
-def _growth(size, unit):
-    """Limits of a thing's growth, as logarithms."""
-    low = np.log(9 * unit / size.min())
-    high = np.log(125 * unit / size.max())
-    return np.clip(low, -0.8, -0.05), np.clip(high, 0.05, 0.8)
-
-
-def _camera(rng, course, street, frame_size, unit):
-    """A camera, and the target's course moved to where it sees it."""
-    num_frames = len(course.centre)
-    limits = np.array(frame_size[::-1], float)
-    middle = limits / 2 - 0.5
-    style = rng.choice(
-        ["still", "follows", "free"], p=[0.6, 0.3, 0.1] if street else [0.3, 0.3, 0.4]
-    )
-    start = rng.uniform(0.25, 0.75, 2) * limits
-    shake = {"still": 0.12, "follows": 0.5, "free": 1.0}[style]
-    shake *= rng.exponential() * unit
-    roll = rng.choice([0, 0.004, 0.015]) if style == "free" else 0
-    zoom = rng.choice([0, 0.004, 0.015]) if style != "still" else 0
-    linear = rotations(
-        drift(rng, num_frames, roll, -0.15, 0.15),
-        np.exp(drift(rng, num_frames, zoom, -0.4, 0.4)),
-    )
-    position = shake * np.cumsum(wander(rng, num_frames, 0.5), axis=0) * [1, 0.8]
-    position = fold(position, -15 * unit, 15 * unit) + middle
-    path = course.centre + start
-    if style == "follows":
-        lag = rng.uniform(0.6, 1.0)
-        position += lag * course.centre
-    elif style == "free":
-        pan = rng.normal(0, 1.5, 2) * unit * [1, 0.4]
-        position += pan * np.arange(num_frames)[:, np.newaxis]
-        if rng.random() < 0.4:
-            jerks = rng.random(num_frames) < 0.15
-            jump = rng.normal(0, 0.7, [num_frames, 2]) * course.size * [1, 0.4]
-            position += np.cumsum(jerks[:, np.newaxis] * jump, axis=0)
-    enters = rng.random() < 0.12
-    if enters:
-        path = _entering(rng, path, course.size, limits)
-        position = middle + (position - position[0]) * 0.2
-    else:
-        if style == "still":
-            path = fold(path, 0.15 * limits, 0.85 * limits)
-        camera = Camera(linear, position, middle)
-        seen = camera.project(path)
-        wanted = np.clip(seen, 0.14 * limits, 0.86 * limits)
-        back = np.linalg.solve(linear, (seen - wanted)[..., np.newaxis])[..., 0]
-        position = position + back
-    return Camera(linear, position, middle), course._replace(centre=path)
-
-
-def _entering(rng, path, size, limits):
-    """Lets a way begin, or end, with the target cut by the frame's border."""
-    width = size[0, 0]
-    hidden = rng.uniform(0, 0.4)  # The share beyond the border.
-    speed = np.exp(rng.normal(np.log(0.06), 0.6)) * width
-    way = path - path[0]
-    x = (0.5 - hidden) * width + speed * np.arange(len(path)) + 0.2 * way[:, 0]
-    x = np.minimum(x, 0.8 * limits[0])
-    if rng.random() < 0.4:  # Leaves, from where it has come to.
-        x = x[::-1] + min(x[0] - x[-1], 0) * rng.uniform(0, 1)
-        x += max((0.5 - hidden) * width - x[0], 0)
-    if rng.random() < 0.5:
-        x = limits[0] - 1 - x
-    return np.stack([x, path[0, 1] + way[:, 1]], axis=1)
-
-
 # What else is there -------------------------------------------------------------------
 
 
@@ -362,17 +158,17 @@ def _others(rng, pictures, image, is_person, course, street, frame_size):
         if likeness < 0.15:
             other, person = image, is_person
         elif likeness < 0.35:
-            other, person = _recoloured(rng, image), is_person
+            other, person = recoloured(rng, image), is_person
         elif is_person:
-            other, person = _recoloured(rng, _one_of(rng, pictures.people)), True
+            other, person = recoloured(rng, one_of(rng, pictures.people)), True
         else:
-            other, person = _subject(rng, pictures, street)
+            other, person = subject(rng, pictures, street)
         aspect = np.sqrt(other.shape[1] / other.shape[0])
         length = side * np.exp(rng.normal(0, 0.2))
         own = length * np.array([aspect, 1 / aspect])
         own *= min(1, (limits * 0.8 / own).min())
         tempo = min(np.exp(rng.normal(np.log(0.03), 1.0)), 0.3)
-        path = _moving(rng, own, person, tempo, 0.2, num_frames, street)
+        path = moving(rng, own, person, tempo, 0.2, num_frames, street)
         manner = rng.random()
         t = rng.integers(num_frames)
         if manner < 0.3:  # Goes along with the target.
@@ -398,7 +194,7 @@ def _furniture(rng, pictures, course, street, frame_size):
     """Yields poles, kerbs and the like that stand about."""
     num_frames = len(course.centre)
     for _ in range(rng.integers(4 if street else 2)):
-        image = _strip(rng, pictures)
+        image = strip(rng, pictures)
         length = rng.uniform(0.4, 1.5) * max(frame_size)
         size = np.array([rng.uniform(0.1, 0.6) * course.size[0, 0] + 1, length])
         near = course.centre[rng.integers(num_frames)]
@@ -407,19 +203,6 @@ def _furniture(rng, pictures, course, street, frame_size):
             size = size[::-1]
             centre = near + [0, rng.uniform(0.3, 0.7) * course.size[0, 1]]
         yield image, _standing(centre, size, num_frames)
-
-
-def _strip(rng, pictures):
-    """An upright or lying strip of a photograph, or of one colour, opaque."""
-    photograph = _one_of(rng, pictures.backgrounds)[0]
-    rows, columns = (int(min(n, rng.uniform(12, 160))) for n in photograph.shape[:2])
-    colours = _part(rng, photograph, rows, columns)
-    if rng.random() < 0.5:
-        colours = np.full_like(colours, colours.mean(axis=(0, 1)))
-        colours = cv2.convertScaleAbs(colours, alpha=rng.uniform(0.3, 1.7))
-    image = with_alpha(colours, 255)
-    image[[0, -1], :, 3] = image[:, [0, -1], 3] = 0
-    return image
 
 
 def _shade(rng, course, frame_size):
@@ -442,30 +225,30 @@ def _occluder(rng, pictures, course, street):
     t = rng.integers(num_frames)
     kind = rng.random()
     if kind < 0.4:  # A pole
-        image, person = _strip(rng, pictures), False
+        image, person = strip(rng, pictures), False
         own = np.array([rng.uniform(0.2, 0.9) * size[0], rng.uniform(2, 6) * size[1]])
         place = course.centre[t] + [rng.normal(0, 0.2) * size[0], 0]
         return image, _standing(place, own, num_frames), person
     if kind < 0.65:  # A car or a hedge before its lower part
-        image = _one_of(rng, pictures.things)
-        image, person = (_strip(rng, pictures) if rng.random() < 0.4 else image), False
+        image = one_of(rng, pictures.things)
+        image, person = (strip(rng, pictures) if rng.random() < 0.4 else image), False
         own = np.array([rng.uniform(1.5, 4) * size[0], rng.uniform(0.4, 0.9) * size[1]])
         below = [0, rng.uniform(0.3, 0.6) * size[1]]
         tempo = rng.choice([0.0, 0.1])
     else:
-        image, person = _subject(rng, pictures, street)
+        image, person = subject(rng, pictures, street)
         aspect = np.sqrt(image.shape[1] / image.shape[0])
         own = side * rng.uniform(0.6, 1.3) * np.array([aspect, 1 / aspect])
         below = rng.normal(0, 0.2, 2) * size
         tempo = np.exp(rng.normal(np.log(0.1), 0.6))
-    path = _moving(rng, own, person, tempo, 0.0, num_frames, steady=True)
+    path = moving(rng, own, person, tempo, 0.0, num_frames, steady=True)
     centre = path.centre - path.centre[t] + course.centre[t] + below
     return image, path._replace(centre=centre), person
 
 
 def _background(rng, pictures, camera, exposure, street, frame_size):
     """A function of t that returns what the camera sees of a photograph."""
-    levels = _one_of(rng, pictures.backgrounds)
+    levels = one_of(rng, pictures.backgrounds)
     photograph = levels[0]
     size = np.array(photograph.shape[1::-1])
     room = (size / frame_size[::-1]).min()

@@ -55,7 +55,7 @@ def test_some_videos_are_grey(videos):
 def test_what_the_target_changes_lies_in_its_box(monkeypatch):
     """Of two videos that differ by the target's look alone."""
     pictures = load_cutouts("train", DRAWN / "cutouts")
-    set_off, seen = scene._set_off, 0
+    set_off, seen = scene.set_off, 0
     monkeypatch.setattr(scene, "_exposed", lambda rng, views, num_frames: views)
     for seed in range(12):
         videos = []
@@ -66,7 +66,7 @@ def test_what_the_target_changes_lies_in_its_box(monkeypatch):
                 image[..., :3] += np.uint8(shift)
                 return image
 
-            monkeypatch.setattr(scene, "_set_off", other_look)
+            monkeypatch.setattr(scene, "set_off", other_look)
             monkeypatch.setattr(scene, "_others", lambda *args: [])
             rng = np.random.default_rng(seed)
             videos.append(film(rng, pictures, 6, (96, 128)))
