@@ -26,13 +26,6 @@ _PRECISION = flags.DEFINE_enum(
     ["float32", "mixed_bfloat16", "mixed_float16"],
     "What features and recurrent cells are computed in.",
 )
-_STRATEGY = flags.DEFINE_enum(
-    "strategy",
-    "none",
-    ["none", "mirrored", "multi_worker"],
-    "Devices to train on: one; all GPUs of this machine; or the machines that the "
-    "environment variable TF_CONFIG names, each of which starts this program.",
-)
 _TEST_SEQUENCES = flags.DEFINE_integer(
     "test_sequences",
     None,
@@ -47,13 +40,6 @@ def changes():
     return {name: value for name, value in given.items() if value is not None}
 
 
-def strategy():
-    """What the flag asks for; several workers are to be made before all else."""
-    from ratm_tf.training import make_strategy
-
-    return make_strategy(_STRATEGY.value)
-
-
 def train(recipe, model_dir, all_subjects=False, by=None):
     """Trains by a recipe, measures, and prints the metrics as one line of JSON.
 
@@ -61,7 +47,7 @@ def train(recipe, model_dir, all_subjects=False, by=None):
         recipe: a `ratm_tf.recipes.Recipe`.
         model_dir: output folder where there is no flag.
         all_subjects: whether to leave each KTH subject out in turn.
-        by: the `strategy()`, where it is made before.
+        by: the `run.strategy()`, where it is made before.
     """
     from ratm_tf.training import run_all_subjects, run_recipe
 
@@ -71,7 +57,7 @@ def train(recipe, model_dir, all_subjects=False, by=None):
         model_dir=run.MODEL_DIR.value or model_dir,
         seed=run.SEED.value,
         implementation=_IMPLEMENTATION.value,
-        strategy=by or strategy(),
+        strategy=by or run.strategy(),
         precision=_PRECISION.value,
     )
     print(json.dumps(metrics))

@@ -1,5 +1,7 @@
 """Trains the classifiers of the paper: what a tracker's features come from."""
 
+import pathlib
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -12,11 +14,13 @@ from ratm_tf.datasets.sources.people_patches import (
 from ratm_tf.features.digits import mnist_cnn
 from ratm_tf.features.people import human_cnn
 from ratm_tf.pretrained.compact import save_compact
-from ratm_tf.training.checkpoints import Checkpoints
-from ratm_tf.training.run_folder import run_folder
+from ratm_tf.training.train import train_model
+from ratm_tf.training.workers import from_chief
 
 
-def pretrain_mnist_cnn(model_dir, *, epochs, patience, seed=0, digits=load_digits):
+def pretrain_mnist_cnn(
+    model_dir, *, epochs, patience, seed=0, digits=load_digits, strategy=None
+):
     """Trains the classifier of digits, by section 6.2.
 
     SGD with 128 digits a step, a learning rate of 0.01, momentum 0.9 and gradients
@@ -29,10 +33,12 @@ def pretrain_mnist_cnn(model_dir, *, epochs, patience, seed=0, digits=load_digit
         seed: integer, of weights, order and dropout.
         digits: function of a split, `"train"` or `"test"`, that returns its images,
             uint8 `[n, 28, 28]`, and labels `[n]`.
+        strategy: see `run_recipe`.
 
     Returns:
         Dict of `validation_accuracy` and `test_accuracy`, 0..1.
     """
+    strategy = strategy or tf.distribute.get_strategy()
     keras.utils.set_random_seed(seed)
 
     def prepared(split):
@@ -43,13 +49,14 @@ def pretrain_mnist_cnn(model_dir, *, epochs, patience, seed=0, digits=load_digit
     # The last 10,000 of all 60,000, and as large a part of a smaller set.
     num_train = len(images) * 5 // 6
     validation = images[num_train:], labels[num_train:]
-    model = mnist_cnn()
-    model.compile(
-        keras.optimizers.SGD(0.01, momentum=0.9, global_clipnorm=5.0),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    model = pretrain(
+    with strategy.scope():
+        model = mnist_cnn()
+        model.compile(
+            keras.optimizers.SGD(0.01, momentum=0.9, global_clipnorm=5.0),
+            "sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+        )
+    pretrain(
         model,
         images[:num_train],
         labels[:num_train],
@@ -58,16 +65,30 @@ def pretrain_mnist_cnn(model_dir, *, epochs, patience, seed=0, digits=load_digit
         epochs=epochs,
         patience=patience,
         validation_data=validation,
+        seed=seed,
         run={"classifier": "mnist_cnn", "seed": seed, "digits": len(images)},
     )
-    return {
-        "validation_accuracy": _accuracy(model, *validation),
-        "test_accuracy": _accuracy(model, *prepared("test")),
-    }
+
+    def measured():
+        best = keras.saving.load_model(pathlib.Path(model_dir) / "model.keras")
+        return {
+            "validation_accuracy": _accuracy(best, *validation),
+            "test_accuracy": _accuracy(best, *prepared("test")),
+        }
+
+    return from_chief(strategy, measured)
 
 
 def pretrain_human_cnn(
-    model_dir, people_dir, *, preset, epochs, patience, seed=0, batch_size=64
+    model_dir,
+    people_dir,
+    *,
+    preset,
+    epochs,
+    patience,
+    seed=0,
+    batch_size=64,
+    strategy=None,
 ):
     """Trains the classifier of people, as section 6.3 or better.
 
@@ -81,130 +102,162 @@ def pretrain_human_cnn(
         patience: epochs without a better validation accuracy before training stops.
         seed: integer, of weights, splits and order.
         batch_size: patches a step.
+        strategy: see `run_recipe`.
 
     Returns:
         Dict of the accuracy and the area under the receiver operating characteristic,
         0..1, of the splits: `validation_accuracy`, `validation_auc` and so on.
     """
+    strategy = strategy or tf.distribute.get_strategy()
     keras.utils.set_random_seed(seed)
     patches, labels = load_people_patches("train", people_dir, seed)
     splits = {}
     for split in ("validation", "test"):
         some_patches, some_labels = load_people_patches(split, people_dir, seed)
         splits[split] = crop_people(some_patches), some_labels
-
-    if preset == "paper":
-        optimizer = keras.optimizers.SGD(0.01, momentum=0.9, global_clipnorm=1.0)
-        crops = crop_people(patches)
-        train = tf.data.Dataset.from_tensor_slices((crops, labels))
-        train = train.shuffle(len(labels), seed)
-    else:
-        optimizer = keras.optimizers.Adam(5e-4)
-        train = tf.data.Dataset.from_tensor_slices((patches[..., None], labels))
-        train = train.shuffle(len(labels), seed).map(_varied)
-    model = human_cnn()
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model = pretrain(
+    with strategy.scope():
+        model = human_cnn()
+        if preset == "paper":
+            optimizer = keras.optimizers.SGD(0.01, momentum=0.9, global_clipnorm=1.0)
+        else:
+            optimizer = keras.optimizers.Adam(5e-4)
+        model.compile(
+            optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"]
+        )
+    pretrain(
         model,
-        train.batch(batch_size).prefetch(2),
+        crop_people(patches) if preset == "paper" else patches[..., None],
+        labels,
+        batch_size=batch_size,
         model_dir=model_dir,
         epochs=epochs,
         patience=patience,
         validation_data=splits["validation"],
+        seed=seed,
+        vary=None if preset == "paper" else _varied,
         run={"classifier": "human_cnn", "seed": seed, "preset": preset},
     )
-    metrics = {}
-    for split, (images, labels) in splits.items():
-        metrics[f"{split}_accuracy"] = _accuracy(model, images, labels)
-        metrics[f"{split}_auc"] = _auc(model, images, labels)
-    return metrics
+
+    def measured():
+        best = keras.saving.load_model(pathlib.Path(model_dir) / "model.keras")
+        metrics = {}
+        for split, (images, labels) in splits.items():
+            metrics[f"{split}_accuracy"] = _accuracy(best, images, labels)
+            metrics[f"{split}_auc"] = _auc(best, images, labels)
+        return metrics
+
+    return from_chief(strategy, measured)
 
 
 def pretrain(
     model,
     x,
-    y=None,
+    y,
     *,
+    batch_size,
     model_dir,
     epochs,
     patience,
     validation_data,
-    batch_size=None,
+    seed=0,
+    vary=None,
     run=None,
-    verbose="auto",
 ):
     """Trains a classifier and keeps its best weights.
 
     Writes the model with the best validation accuracy to `model_dir/model.keras`,
     without its optimizer and in half precision; called again after an interruption,
-    goes on from the last finished epoch.
+    goes on from the last finished epoch, on the examples that come next. The strategy
+    in whose `scope()` the model was made trains it, as `ratm_tf.train` says.
 
     Args:
         model: a built `keras.Model`, compiled with the metric "accuracy".
-        x: inputs or a data set of pairs, as in `Model.fit`.
-        y: labels, if `x` is an array.
+        x: array of inputs.
+        y: array of integer labels.
+        batch_size: examples a step.
         model_dir: output folder, made if need be.
-        epochs: at most so many.
+        epochs: at most so many, of as many whole batches as there are.
         patience: epochs without a better validation accuracy before training stops.
         validation_data: pair of arrays, inputs and integer labels.
-        batch_size: if `x` is an array.
+        seed: integer, of the examples' order, which is another each time that all have
+            been seen.
+        vary: optional function of an input, its label and a `[2]` seed of its own, for
+            TensorFlow's stateless functions, that returns what to learn from.
         run: dict of JSON values that tell one run from another, such as the seed.
-        verbose: as in `Model.fit`.
-
-    Returns:
-        The best model as `model.keras` has it, uncompiled.
 
     Raises:
-        ValueError: if `model_dir` holds another run.
-        RuntimeError: if another process trains in `model_dir`.
+        ValueError: if `model_dir` holds another run, or a batch cannot be split among
+            the workers.
+        RuntimeError: if another process trains in `model_dir`, or a worker is gone.
 
     Example:
-    >>> import tempfile
+    >>> import pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> model = keras.Sequential(
     ...     [keras.Input([3]), keras.layers.Dense(2, activation="softmax")]
     ... )
     >>> model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     >>> data = np.zeros([4, 3], np.float32), np.array([0, 1, 1, 1])
-    >>> best = pretrain(
-    ...     model, *data, model_dir=tempfile.mkdtemp(), epochs=1, patience=1,
-    ...     validation_data=data, verbose=0,
+    >>> pretrain(
+    ...     model, *data, batch_size=2, model_dir=folder, epochs=1, patience=1,
+    ...     validation_data=data,
     ... )
+    Model: ...
+    >>> best = keras.saving.load_model(folder / "model.keras")
     >>> best.predict(data[0], verbose=0).shape
     (4, 2)
     """
-    with run_folder(model_dir, run or {}) as folder:
-        checkpoints = Checkpoints(
-            folder / "checkpoints", monitor="val_accuracy", patience=patience
+    count, size = len(y), batch_size
+    inputs, labels = tf.constant(x), tf.constant(y)
+
+    def example(index):
+        epoch, place = index // count, index % count
+        order = tf.random.experimental.index_shuffle(
+            place, tf.stack([seed, epoch]), count - 1
         )
-        checkpoints.restore(model)
-        model.fit(
-            x,
-            y,
-            batch_size=batch_size,
-            initial_epoch=checkpoints.epoch,
-            epochs=checkpoints.epoch if checkpoints.finished else epochs,
-            validation_data=validation_data,
-            verbose=verbose,
-            callbacks=[checkpoints],
-        )
-        checkpoints.restore_best(model)
+        found = inputs[order], labels[order]
+        return found if vary is None else vary(*found, tf.stack([seed, index]))
+
+    def examples(start, step=1, batch_size=size):
+        indices = tf.data.Dataset.counter(start, step)
+        return indices.map(example, tf.data.AUTOTUNE).batch(batch_size).prefetch(2)
+
+    def end():
         uncompiled = type(model).from_config(model.get_config())
         uncompiled.set_weights(model.get_weights())
-        save_compact(uncompiled, folder / "model.keras")
-        return keras.saving.load_model(folder / "model.keras")
+        save_compact(uncompiled, pathlib.Path(model_dir) / "model.keras")
+
+    steps_per_epoch = max(count // batch_size, 1)
+    train_model(
+        model,
+        examples,
+        model_dir=model_dir,
+        run=run or {},
+        steps=epochs * steps_per_epoch,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        validation_data=tf.data.Dataset.from_tensor_slices(validation_data).batch(
+            batch_size
+        ),
+        monitor="val_accuracy",
+        patience=patience,
+        end=end,
+    )
 
 
-def _varied(patch, label):
+def _varied(patch, label, seed):
     """Crops a patch at random, and changes its light and direction."""
-    margin = tf.random.uniform([], 6, 21, tf.int32)
+    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
+    margin = tf.random.stateless_uniform([], seeds[0], 6, 21, tf.int32)
     rows, columns = 128 - 2 * margin, 64 - margin
-    patch = tf.image.random_crop(
+    patch = tf.image.stateless_random_crop(
         patch[margin - 4 : margin + rows + 4, margin // 2 - 2 : 66 - margin // 2],
         [rows, columns, 1],
+        seeds[1],
     )
     image = tf.image.resize(patch, (28, 28), antialias=True) / 255
-    image = tf.image.random_flip_left_right(image)
-    light = tf.random.uniform([2], [0.5, -0.15], [1.2, 0.15])
+    image = tf.image.stateless_random_flip_left_right(image, seeds[2])
+    light = tf.random.stateless_uniform([2], seeds[3], [0.5, -0.15], [1.2, 0.15])
     return tf.clip_by_value(image * light[0] + light[1], 0, 1), label
 
 

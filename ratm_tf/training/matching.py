@@ -9,8 +9,8 @@ from ratm_tf.attention import CorrelationCell, activations_from_window
 from ratm_tf.boxes import scale_box, window_from_box
 from ratm_tf.pretrained.compact import save_compact
 from ratm_tf.recipes.recipe import cosine_decay
-from ratm_tf.training.checkpoints import Checkpoints
-from ratm_tf.training.run_folder import run_folder
+from ratm_tf.training.train import train_model
+from ratm_tf.training.workers import from_chief, is_chief
 from ratm_tf.types import Path, Shape
 
 # Frames of a film that are kept, those of them that are drawn for a step, and those of
@@ -99,23 +99,23 @@ def matching_examples(
     """Films with windows on and near their targets, and where those are in them.
 
     Args:
-        films: batches of dicts of `frames` `[B, T, H, W, C]`, `boxes` `[B, T, 4]` and
-            `mask` `[B, T]`, as `ratm_tf.datasets.cutout_sequences` has them, of three
-            frames at least.
+        films: pairs of a film's number, int64, and a dict of its `frames`
+            `[T, H, W, C]`, `boxes` `[T, 4]` and `mask` `[T]`, as
+            `ratm_tf.datasets.cutout_sequences` has them, of three frames at least.
         cell: whose windows they are.
-        seed: integer, of where windows are.
+        seed: integer, of where a film's windows are, with its number.
 
     Returns:
-        Dataset of `(inputs, labels, weights)` for `Matching`: labels, a blurred place
-        and size, add up to one; weights `[B, T - 2]` are 1 where the target is seen, in
-        the first two frames and the one at hand, and 0 elsewhere.
+        Dataset of `(inputs, labels, weights)` for `Matching`, to be batched: labels, a
+        blurred place and size, add up to one; weights `[T - 2]` are 1 where the target
+        is seen, in the first two frames and the one at hand, and 0 elsewhere.
 
     Example:
     >>> cell = ratm_tf.CorrelationCell(ratm_tf.features.target_features())
-    >>> film = {"frames": tf.zeros([1, 3, 80, 80, 3]), "mask": tf.ones([1, 3], tf.bool),
-    ...         "boxes": tf.tile([[[20.0, 20.0, 40.0, 50.0]]], [1, 3, 1])}
-    >>> films = tf.data.Dataset.from_tensors(film)
-    >>> inputs, labels, weights = next(iter(matching_examples(films, cell)))
+    >>> film = {"frames": tf.zeros([3, 80, 80, 3]), "mask": tf.ones([3], tf.bool),
+    ...         "boxes": tf.tile([[20.0, 20.0, 40.0, 50.0]], [3, 1])}
+    >>> films = tf.data.Dataset.from_tensors(film).enumerate()
+    >>> inputs, labels, weights = next(iter(matching_examples(films, cell).batch(1)))
     >>> labels.shape, weights.numpy()
     (TensorShape([1, 1, 3072]), array([[1.]], dtype=float32))
     """
@@ -127,10 +127,8 @@ def matching_examples(
 
     def example(index, film):
         boxes = film["boxes"]
-        batch_size, length = tf.unstack(tf.shape(boxes)[:2])
-        noise = tf.random.stateless_normal(
-            [batch_size, length, 6], [seed, tf.cast(index, tf.int32)]
-        )
+        length = tf.shape(boxes)[0]
+        noise = tf.random.stateless_normal([length, 6], tf.stack([seed, index]))
         # Student's t of three degrees.
         tail = tf.norm(noise[..., :3], axis=-1, keepdims=True) / 3**0.5 + 0.03
         far = tf.clip_by_value(_SHIFT * noise[..., 3:5] / tail, -1, 1) * _MOST_SHIFT
@@ -146,26 +144,25 @@ def matching_examples(
             scale_box(tf.concat([center - half, center + half], axis=-1), context),
             cell.glimpse_size,
         )
-        frame_size = tf.unstack(tf.shape(film["frames"])[2:4])
+        frame_size = tf.unstack(tf.shape(film["frames"])[1:3])
         windows = activations_from_window(window, frame_size, cell.glimpse_size)
 
-        place = (-shift / growth / context)[:, _LEARNT:]  # In windows.
-        steps = -tf.math.log(growth[:, _LEARNT:]) / tf.math.log(_STEP)
+        place = (-shift / growth / context)[_LEARNT:]  # In windows.
+        steps = -tf.math.log(growth[_LEARNT:]) / tf.math.log(_STEP)
         label = tf.einsum(
-            "bts,bty,btx->btsyx",
+            "ts,ty,tx->tsyx",
             bell(tf.constant([-1.0, 0.0, 1.0]) - steps, _SIZE_WIDTH),
             bell(grid - place[..., 1:], _PLACE_WIDTH),
             bell(grid - place[..., :1], _PLACE_WIDTH),
         )
-        count = boxes.shape[1] - _LEARNT
-        label = tf.reshape(label, [-1, count, len(_SIZES) * cells**2])
+        label = tf.reshape(label, [boxes.shape[0] - _LEARNT, len(_SIZES) * cells**2])
         total = tf.reduce_sum(label, axis=-1, keepdims=True)
-        learnt, sought = film["mask"][:, :_LEARNT], film["mask"][:, _LEARNT:]
-        seen = tf.reduce_all(learnt, axis=1, keepdims=True) & sought
+        learnt, sought = film["mask"][:_LEARNT], film["mask"][_LEARNT:]
+        seen = tf.reduce_all(learnt) & sought
         inputs = {"frames": film["frames"], "windows": windows}
         return inputs, label / total, tf.cast(seen, tf.float32)
 
-    return films.enumerate().map(example, num_parallel_calls=tf.data.AUTOTUNE)
+    return films.map(example, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def pretrain_target_features(
@@ -179,13 +176,14 @@ def pretrain_target_features(
     steps_per_epoch: int = 200,
     learning_rate: float = 3e-3,
     seed: int = 0,
-    verbose: str | int = "auto",
 ) -> dict[str, float]:
     """Trains features of targets, so that a filter of them finds its target.
 
     Of each film some frames are kept in memory. A step draws some of these, in any
     order. Writes the features to `model_dir/model.keras`; called again after an
-    interruption, it goes on after the last finished epoch.
+    interruption, it goes on after the last finished epoch. The strategy in whose
+    `scope()` the features were made trains them, as `ratm_tf.train` says; each of
+    several workers keeps all films.
 
     Args:
         model_dir: output folder, made if need be.
@@ -198,7 +196,6 @@ def pretrain_target_features(
         steps_per_epoch: steps between checkpoints.
         learning_rate: of Adam, at most: it rises over 300 steps, and falls to 0.
         seed: integer, of what is drawn.
-        verbose: as in `keras.Model.fit`.
 
     Returns:
         Dict of measures on the validation films: `loss`; `found`, the part of frames
@@ -206,8 +203,9 @@ def pretrain_target_features(
         which it is of the right size.
 
     Raises:
-        ValueError: if `model_dir` holds another run.
-        RuntimeError: if another process trains in `model_dir`.
+        ValueError: if `model_dir` holds another run, or a batch cannot be split among
+            the workers.
+        RuntimeError: if another process trains in `model_dir`, or a worker is gone.
 
     Example:
     >>> import tempfile
@@ -216,49 +214,67 @@ def pretrain_target_features(
     >>> films = tf.data.Dataset.from_tensors(film)
     >>> measured = pretrain_target_features(
     ...     tempfile.mkdtemp(), ratm_tf.features.target_features(), films, films,
-    ...     steps=1, batch_size=1, verbose=0)
+    ...     steps=1, batch_size=1)
+    Model: ...
     >>> sorted(measured)
     ['found', 'loss', 'size']
     """
-    cell = CorrelationCell(features)
-    matching = Matching(cell)
-    rate = cosine_decay(learning_rate, steps, warmup_steps=300)
-    matching.compile(
-        keras.optimizers.Adam(rate, global_clipnorm=1.0),
-        keras.losses.CategoricalCrossentropy(from_logits=True),
-        weighted_metrics=[_found(cell.filter.cells), _right_size(cell.filter.cells)],
-        jit_compile=False,
-    )
+    strategy, size = features.distribute_strategy, batch_size
 
-    def batches(films, seed, repeat):
+    def batches(films, seed, start=0, step=1, batch_size=size, repeat=False):
         kept = films.enumerate().map(_some(_KEPT, seed)).cache()
         kept = kept.repeat() if repeat else kept
-        drawn = kept.enumerate().map(_some(_DRAWN, seed + 1, shuffled=True))
-        drawn = drawn.batch(batch_size, drop_remainder=repeat)
-        return matching_examples(drawn, cell, seed).prefetch(2)
+        drawn = kept.enumerate().skip(start).shard(step, 0)
+        draw = _some(_DRAWN, seed + 1, shuffled=True)
+        drawn = drawn.map(lambda index, film: (index, draw(index, film)))
+        examples = matching_examples(drawn, matching.cell, seed)
+        return examples.batch(batch_size).prefetch(2)
 
-    tested = batches(validation, 0, repeat=False).cache()
-    matching(next(iter(tested))[0])  # Builds it.
-    with run_folder(model_dir, {"seed": seed, "batch_size": batch_size}) as folder:
-        checkpoints = Checkpoints(
-            folder / "checkpoints", steps_per_epoch=min(steps, steps_per_epoch)
-        )
-        checkpoints.restore(matching)
-        matching.fit(
-            batches(films, seed + checkpoints.epoch, repeat=True),
-            steps_per_epoch=checkpoints.steps_per_epoch,
-            initial_epoch=checkpoints.epoch,
-            epochs=-(-steps // checkpoints.steps_per_epoch),
-            shuffle=False,
-            verbose=verbose,
-            validation_data=tested,
-            callbacks=[
-                checkpoints,
-                keras.callbacks.TensorBoard(pathlib.Path(folder) / "logs"),
-            ],
-        )
-        save_compact(features, folder / "model.keras")
-    return matching.evaluate(tested, return_dict=True, verbose=verbose)
+    with strategy.scope():
+        rate = cosine_decay(learning_rate, steps, warmup_steps=300)
+        matching = _compiled(features, keras.optimizers.Adam(rate, global_clipnorm=1.0))
+        tested = batches(validation, 0).cache()
+        matching(next(iter(tested))[0])  # Builds it.
+    folder = pathlib.Path(model_dir)
+    train_model(
+        matching,
+        lambda start, **part: batches(films, seed, start, **part, repeat=True),
+        model_dir=folder,
+        run={
+            "seed": seed,
+            "steps": steps,
+            "learning_rate": learning_rate,
+            "films": int(films.cardinality()),
+            "validation_films": int(validation.cardinality()),
+        },
+        steps=steps,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        validation_data=tested,
+        callbacks=[keras.callbacks.TensorBoard(folder / "logs")]
+        if is_chief(strategy)
+        else [],
+        end=lambda: save_compact(features, folder / "model.keras"),
+    )
+
+    def measured():
+        best = _compiled(keras.saving.load_model(folder / "model.keras"))
+        best.log_temperature.assign(matching.log_temperature.numpy())
+        return best.evaluate(tested, return_dict=True)
+
+    return from_chief(strategy, measured)
+
+
+def _compiled(features, optimizer="sgd"):
+    matching = Matching(CorrelationCell(features))
+    cells = matching.cell.filter.cells
+    matching.compile(
+        optimizer,
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+        weighted_metrics=[_found(cells), _right_size(cells)],
+        jit_compile=False,
+    )
+    return matching
 
 
 def _some(count, seed, shuffled=False):

@@ -15,7 +15,7 @@ from ratm_tf.training.evaluate import evaluate
 from ratm_tf.training.provenance import provenance
 from ratm_tf.training.run_folder import write_json
 from ratm_tf.training.train import train
-from ratm_tf.training.workers import from_chief
+from ratm_tf.training.workers import from_chief, is_chief
 from ratm_tf.types import Implementation, Path, Precision
 
 _SHOWN_FRAMES = 60
@@ -144,14 +144,9 @@ def run_all_subjects(
         As `run_recipe` does, with the averages.
 
     Raises:
-        ValueError: if a folder holds another run, or there are several workers.
+        ValueError: if a folder holds another run, or a batch cannot be split among the
+            workers.
     """
-    strategy = options.get("strategy")
-    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        raise ValueError(
-            "Expected one machine for all subjects: train some on each instead. "
-            f"Received: {strategy}"
-        )
     folds, subjects = [], list(recipe.subjects)
     for subject in subjects:
         fold = dataclasses.replace(recipe, test_subject=subject)
@@ -167,14 +162,18 @@ def run_all_subjects(
         "subjects": subjects,
         "recipe": recipe.as_dict(),
     }
-    write_json(pathlib.Path(model_dir) / "metrics.json", metrics)
+    if is_chief(options.get("strategy") or tf.distribute.get_strategy()):
+        write_json(pathlib.Path(model_dir) / "metrics.json", metrics)
     return metrics
 
 
 def _fold(recipe, model_dir, seed=0, **options):
     folder = model_dir / f"subject{recipe.test_subject:02d}"
-    finished = folder / "metrics.json"
-    if finished.exists():
+
+    def done():
+        finished = folder / "metrics.json"
+        if not finished.exists():
+            return None
         metrics = json.loads(finished.read_text())
         same = json.loads(json.dumps({"recipe": recipe.as_dict(), "seed": seed}))
         found = {name: metrics.get(name) for name in same}
@@ -184,6 +183,10 @@ def _fold(recipe, model_dir, seed=0, **options):
                 f"{found}"
             )
         print(f"Subject {recipe.test_subject} is done: {finished}")
+        return metrics
+
+    metrics = from_chief(options.get("strategy") or tf.distribute.get_strategy(), done)
+    if metrics is not None:
         return metrics
     metrics = run_recipe(recipe, model_dir=folder, seed=seed, **options)
     keras.backend.clear_session()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 from collections.abc import Callable, Iterable
 
 import keras
@@ -102,9 +103,103 @@ def train(
     """
     if patience is not None and validation_data is None:
         raise ValueError("Expected `validation_data` with `patience`. Received: None")
-    strategy = tracker.distribute_strategy
+    folder, callbacks = pathlib.Path(model_dir), list(callbacks)
+    if is_chief(tracker.distribute_strategy):
+        logs = folder / "logs"
+        callbacks = [
+            Throughput(batch_size),
+            keras.callbacks.TensorBoard(logs),
+            TrackedSequences(shown, logs / "tracked"),
+            *callbacks,
+        ]
+
+    def begin(dataset):
+        rate = throughput(dataset, min(steps, 100)) * batch_size
+        print(f"Data pipeline alone: {rate:,.0f} sequences/s")
+
+    def end():
+        aside = folder / f"writing_{os.getpid()}.keras"
+        tracker.save(aside)
+        aside.replace(folder / "model.keras")
+        save_image(folder / "film_strip.png", tracked_film_strip(tracker, shown))
+
+    return train_model(
+        tracker,
+        sequences,
+        model_dir=folder,
+        run=run,
+        steps=steps,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        validation_data=validation_data,
+        monitor=None if patience is None else "val_corner_boxes_iou",
+        patience=patience,
+        callbacks=callbacks,
+        begin=begin,
+        end=end,
+    )
+
+
+def train_model(
+    model: keras.Model,
+    sequences: Callable[..., tf.data.Dataset],
+    *,
+    model_dir: Path,
+    run: dict[str, object],
+    steps: int,
+    batch_size: int,
+    steps_per_epoch: int,
+    validation_data: tf.data.Dataset | None = None,
+    monitor: str | None = None,
+    patience: int | None = None,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
+    begin: Callable[[tf.data.Dataset], None] = lambda dataset: None,
+    end: Callable[[], None] = lambda: None,
+) -> keras.callbacks.History:
+    """Fits a model of any kind as `train` does a tracker: what the two share.
+
+    Args:
+        model: a compiled and built `keras.Model`, made in the `scope()` of the strategy
+            that trains it.
+        sequences: see `train`; of what the model's `fit` takes.
+        model_dir: see `train`.
+        run: see `train`.
+        steps: see `train`.
+        batch_size: see `train`.
+        steps_per_epoch: see `train`.
+        validation_data: see `train`.
+        monitor: see `Checkpoints`.
+        patience: see `Checkpoints`.
+        callbacks: of this worker.
+        begin: function of the first worker's dataset that the chief calls before it
+            trains.
+        end: function that the chief calls once the model has its best weights.
+
+    Returns:
+        The `keras.callbacks.History` of the epochs of this call.
+
+    Raises:
+        ValueError: see `train`.
+        RuntimeError: see `train`.
+        NotFinite: see `train`.
+
+    Example:
+    >>> import tempfile
+    >>> from ratm_tf.training.train import train_model
+    >>> model = keras.Sequential([keras.Input([3]), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> data = tf.data.Dataset.from_tensors((tf.zeros([2, 3]), tf.zeros([2, 1])))
+    >>> history = train_model(
+    ...     model, lambda start: data.repeat(), model_dir=tempfile.mkdtemp(),
+    ...     run={"seed": 0}, steps=2, batch_size=2, steps_per_epoch=1,
+    ... )
+    Model: ...
+    >>> history.epoch
+    [0, 1]
+    """
+    strategy = model.distribute_strategy
     chief = is_chief(strategy)
-    prepare(strategy, tracker)
+    prepare(strategy, model)
     callbacks = list(callbacks)
     with contextlib.ExitStack() as stack:
         if chief:
@@ -113,52 +208,40 @@ def train(
             )
             checkpoints = Checkpoints(
                 folder / "checkpoints",
-                monitor=None if patience is None else "val_corner_boxes_iou",
+                monitor=monitor,
                 patience=patience,
                 steps_per_epoch=min(steps, steps_per_epoch),
             )
-            logs = folder / "logs"
-            callbacks = [
-                checkpoints,
-                Throughput(batch_size),
-                keras.callbacks.TensorBoard(logs),
-                TrackedSequences(shown, logs / "tracked"),
-                *callbacks,
-            ]
+            callbacks = [checkpoints, *callbacks]
 
         def restored():
-            checkpoints.restore(tracker)
+            checkpoints.restore(model)
             if checkpoints.epoch:
                 print(f"Resuming in {folder} after epoch {checkpoints.epoch}")
-            tracker.summary()
+            model.summary()
             return checkpoints.epoch, checkpoints.steps_per_epoch, checkpoints.finished
 
         done, steps_per_epoch, finished = from_chief(strategy, restored)
-        as_the_chief(strategy, tracker)
-        epochs = done if finished else -(-steps // steps_per_epoch)
+        as_the_chief(strategy, model)
         start = done * steps_per_epoch * batch_size
+        dataset = sequences(start)
         if chief:
-            dataset = sequences(start)
-            rate = throughput(dataset) * batch_size
-            print(f"Data pipeline alone: {rate:,.0f} sequences/s")
+            begin(dataset)
         options = {
             "steps_per_epoch": steps_per_epoch,
             "initial_epoch": done,
-            "epochs": epochs,
+            "epochs": done if finished else -(-steps // steps_per_epoch),
             "validation_data": validation_data,
             "callbacks": callbacks,
         }
         if strategy.num_replicas_in_sync > 1:
             history = fit(
-                tracker, sequences, start=start, batch_size=batch_size, **options
+                model, sequences, start=start, batch_size=batch_size, **options
             )
         else:
-            history = tracker.fit(dataset, shuffle=False, **options)
+            history = model.fit(dataset, shuffle=False, **options)
         if chief:
-            checkpoints.restore_best(tracker)
-            aside = folder / f"writing_{os.getpid()}.keras"
-            tracker.save(aside)
-            aside.replace(folder / "model.keras")
-            save_image(folder / "film_strip.png", tracked_film_strip(tracker, shown))
-        as_the_chief(strategy, tracker)
+            checkpoints.restore_best(model)
+            end()
+        as_the_chief(strategy, model)
     return history

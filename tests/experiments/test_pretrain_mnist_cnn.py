@@ -6,12 +6,12 @@ from ratm_tf.datasets.sources.mnist import SAMPLE_PATH
 
 
 def test_trains_and_keeps_the_better_model(run, tmp_path):
-    def pretrain(epochs):
+    def pretrain(**flags):
         output = run(
             "pretrain_mnist_cnn.py",
             mnist_path=SAMPLE_PATH,
             model_dir=model_dir,
-            epochs=epochs,
+            **flags,
         ).stdout
         metrics = json.loads((model_dir / "metrics.json").read_text())
         assert json.loads(output.splitlines()[-1]) == metrics
@@ -25,5 +25,5 @@ def test_trains_and_keeps_the_better_model(run, tmp_path):
     assert not keras.saving.load_model(path).compiled
     assert path.stat().st_size < 200_000
 
-    again = pretrain(epochs=1)
+    again = pretrain(epochs=1, strategy="mirrored")
     assert again["validation_accuracy"] >= metrics["validation_accuracy"]

@@ -5,11 +5,13 @@ import tensorflow as tf
 
 from ratm_tf import CorrelationCell
 from ratm_tf.features import target_features
+from ratm_tf.training import Checkpoints
 from ratm_tf.training.matching import (
     Matching,
     matching_examples,
     pretrain_target_features,
 )
+from tests import programs
 
 FRAMES, HEIGHT, WIDTH = 8, 80, 96
 
@@ -31,13 +33,17 @@ def film(seed):
     return np.stack(frames), np.float32(boxes)
 
 
-@pytest.fixture(scope="module")
-def films():
+def some_films():
     frames, boxes = map(np.stack, zip(*map(film, range(4)), strict=True))
     mask = np.ones([4, FRAMES], bool)
     mask[0, 0] = mask[1, 5] = False
     slices = {"frames": frames, "boxes": boxes, "mask": mask}
     return tf.data.Dataset.from_tensor_slices(slices)
+
+
+@pytest.fixture(scope="module")
+def films():
+    return some_films()
 
 
 @pytest.fixture
@@ -49,7 +55,7 @@ def cell():
 
 
 def test_labels_say_where_in_a_window_the_target_is(films, cell):
-    inputs, labels, _ = next(iter(matching_examples(films.batch(4), cell)))
+    inputs, labels, _ = next(iter(matching_examples(films.enumerate(), cell).batch(4)))
     labels = labels.numpy().reshape(4, FRAMES - 2, 3, 32, 32)
     np.testing.assert_allclose(labels.sum(axis=(2, 3, 4)), 1, rtol=1e-5)
     windows = inputs["windows"].numpy()[:, 2:]
@@ -75,7 +81,7 @@ def test_labels_say_where_in_a_window_the_target_is(films, cell):
 
 
 def test_windows_to_learn_from_are_on_the_target(films, cell):
-    inputs, *_ = next(iter(matching_examples(films.batch(4), cell)))
+    inputs, *_ = next(iter(matching_examples(films.enumerate(), cell).batch(4)))
     boxes = next(iter(films.batch(4)))["boxes"].numpy()[:, :2]
     span = np.array([WIDTH - 1, HEIGHT - 1])
     centers = (inputs["windows"].numpy()[:, :2, :2] + 1) / 2 * span
@@ -84,29 +90,28 @@ def test_windows_to_learn_from_are_on_the_target(films, cell):
 
 
 def test_hidden_targets_do_not_count(films, cell):
-    _, _, weights = next(iter(matching_examples(films.batch(4), cell)))
+    _, _, weights = next(iter(matching_examples(films.enumerate(), cell).batch(4)))
     np.testing.assert_array_equal(weights[0], 0)
     np.testing.assert_array_equal(weights[1], [1, 1, 1, 0, 1, 1])
     np.testing.assert_array_equal(weights[2:], 1)
 
 
-def test_windows_differ_by_seed_and_batch(films, cell):
-    first, second = matching_examples(films.batch(2), cell, seed=1)
-    again, _ = matching_examples(films.batch(2), cell, seed=1)
-    other, _ = matching_examples(films.batch(2), cell, seed=2)
+def test_windows_differ_by_seed_and_number(films, cell):
+    one = next(iter(films))
 
-    def windows(example):
-        return example[0]["windows"].numpy()
+    def windows(number, seed):
+        numbered = tf.data.Dataset.from_tensors((np.int64(number), one))
+        inputs, *_ = next(iter(matching_examples(numbered, cell, seed)))
+        return inputs["windows"].numpy()
 
-    np.testing.assert_array_equal(windows(first), windows(again))
-    assert np.abs(windows(first) - windows(other)).max() > 1e-3
-    off = [windows(first) - windows(first).mean(), windows(second)]
-    assert np.abs(off[0] - off[1]).max() > 1e-3
+    np.testing.assert_array_equal(windows(7, 1), windows(7, 1))
+    for other in (windows(7, 2), windows(8, 1)):
+        assert np.abs(windows(7, 1) - other).max() > 1e-3
 
 
 def test_gradients_go_through_the_regression_to_the_features_alone(films, cell):
     matching = Matching(cell)
-    inputs, labels, _ = next(iter(matching_examples(films.batch(4), cell)))
+    inputs, labels, _ = next(iter(matching_examples(films.enumerate(), cell).batch(4)))
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(
             keras.losses.categorical_crossentropy(
@@ -138,26 +143,57 @@ def test_gradients_go_through_the_regression_to_the_features_alone(films, cell):
     np.testing.assert_allclose(numeric, float(tf.norm(slope)), rtol=0.05)
 
 
-def test_a_training_goes_on_where_it_stopped(films, tmp_path):
-    def train(steps, folder):
-        keras.utils.set_random_seed(0)
-        features = target_features()
-        measured = pretrain_target_features(
-            tmp_path / folder,
-            features,
-            films,
-            films,
-            steps=steps,
-            batch_size=2,
-            steps_per_epoch=2,
-        )
-        return features.get_weights(), measured
+def train(folder, films, strategy=None, **options):
+    """Returns the features' weights, and the measures."""
+    keras.utils.set_random_seed(0)
+    with (strategy or tf.distribute.get_strategy()).scope():
+        features = target_features(filters=8)
+    options = {"steps": 4, "batch_size": 2, "steps_per_epoch": 2} | options
+    measured = pretrain_target_features(folder, features, films, films, **options)
+    return features.get_weights(), measured
 
-    train(2, "parts")
-    weights, measured = train(4, "parts")
+
+@pytest.fixture(scope="module")
+def whole(films, tmp_path_factory):
+    """A training's weights, its measures, and its folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    return *train(folder, films), folder
+
+
+def test_a_training_goes_on_where_it_stopped(films, whole, tmp_path, monkeypatch):
+    weights, measured, folder = whole
     assert 0 <= measured["found"] <= 1 and np.isfinite(measured["loss"])
-    saved = keras.saving.load_model(tmp_path / "parts/model.keras")
+    saved = keras.saving.load_model(folder / "model.keras")
     for weight, kept in zip(weights, saved.get_weights(), strict=True):
         np.testing.assert_allclose(weight, kept, 2e-3, 1e-4)
-    once, _ = train(2, "once")
-    assert np.abs(weights[0] - once[0]).max() > 1e-4
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "on_epoch_begin", only_the_first)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, films)
+    resumed, again = train(tmp_path, films)
+    for weight, other in zip(weights, resumed, strict=True):
+        np.testing.assert_allclose(weight, other, 1e-4, 1e-5)
+    assert again["loss"] == pytest.approx(measured["loss"], rel=1e-3)
+
+    for other, message in (({"steps": 6}, "steps: 4, not 6"), ({}, "films: 4, not 3")):
+        with pytest.raises(ValueError, match=message):
+            train(tmp_path, films if other else films.take(3), **other)
+
+
+def only_the_first(checkpoints, epoch, logs=None):
+    checkpoints._epoch = epoch
+    if epoch:
+        raise KeyboardInterrupt
+
+
+def train_some(folder, strategy):
+    return train(folder, some_films(), strategy)
+
+
+def test_two_devices_learn_what_one_does(whole, tmp_path):
+    weights, measured = programs.call_on_two_devices(train_some, tmp_path)
+    expected, alone, _ = whole
+    for ours, theirs in zip(weights, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, 1e-3, 1e-4)
+    assert measured == pytest.approx(alone, rel=1e-3)

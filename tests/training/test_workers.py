@@ -1,11 +1,10 @@
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
 import random
 import socket
-import subprocess
-import sys
 import time
 
 import keras
@@ -14,17 +13,12 @@ import pytest
 import tensorflow as tf
 
 import ratm_tf
+from ratm_tf import recipes
 from ratm_tf.datasets import bouncing_balls_sequences
-from ratm_tf.training import make_strategy
-from ratm_tf.training.workers import fit
-
-TESTS = pathlib.Path(__file__).parents[1]
-PROGRAM = """
-import sys
-sys.path[:0] = [{tests!r}]
-from training import test_workers
-test_workers.{function}({arguments})
-"""
+from ratm_tf.training import make_strategy, run_all_subjects
+from ratm_tf.training import run as run_module
+from ratm_tf.training.workers import fit, is_chief
+from tests import programs
 
 
 def shown(split="train", start=0, **part):
@@ -72,18 +66,36 @@ def train(folder, strategy=None, steps=4, **options):
     return tracker.get_weights(), history.history
 
 
-def work(folder, steps, name="multi_worker"):
+def work(index, ports, folder, steps):
     """What each of several processes does."""
-    if name == "mirrored":
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(
-            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
-        )
-        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    else:
-        strategy = make_strategy(name)
+    cluster = {"worker": [f"localhost:{port}" for port in ports]}
+    config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+    os.environ |= {"TF_CONFIG": json.dumps(config), "CUDA_VISIBLE_DEVICES": ""}
+    strategy = make_strategy("multi_worker")
     weights, history = train(folder, strategy, steps)
+    history["folds"] = folds(f"{folder}_folds", strategy)
     np.savez(f"{folder}.npz", *weights, history=json.dumps(history))
+
+
+def folds(folder, strategy):
+    """Leaves out each subject, of whom the chief has finished all but three."""
+    trained = []
+
+    def train_one(recipe, *, model_dir, seed, strategy):
+        trained.append(recipe.test_subject)
+        return {"corner_iou": 0.01 * recipe.test_subject}
+
+    run_module.run_recipe = train_one
+    recipe = recipes.people("kth")
+    for subject in range(4, 26):
+        one = dataclasses.replace(recipe, test_subject=subject)
+        finished = pathlib.Path(folder, f"subject{subject:02d}", "metrics.json")
+        if is_chief(strategy):
+            finished.parent.mkdir(parents=True, exist_ok=True)
+            metrics = {"recipe": one.as_dict(), "seed": 0, "corner_iou": 1.0}
+            finished.write_text(json.dumps(metrics))
+    metrics = run_all_subjects(recipe, model_dir=folder, strategy=strategy)
+    return trained, metrics["corner_iou"]
 
 
 def free_ports(count):
@@ -94,27 +106,20 @@ def free_ports(count):
         return [each.getsockname()[1] for each in sockets]
 
 
-def start(index, ports, function, *arguments):
-    cluster = {"worker": [f"localhost:{port}" for port in ports]}
-    config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-    arguments = ", ".join(map(repr, arguments))
-    code = PROGRAM.format(tests=str(TESTS), function=function, arguments=arguments)
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        env=os.environ | {"TF_CONFIG": json.dumps(config), "CUDA_VISIBLE_DEVICES": ""},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def start(*arguments):
+    process = programs.CONTEXT.Process(target=work, args=arguments)
+    process.start()
+    return process
 
 
 def work_together(folder, count, steps):
     """Trains by several processes; returns what each has in the end."""
     ports = free_ports(count)
     folders = [str(folder / f"worker_{index}") for index in range(count)]
-    processes = [
-        start(index, ports, "work", folders[index], steps) for index in range(count)
-    ]
-    assert [process.wait(timeout=300) for process in processes] == [0] * count
+    processes = [start(index, ports, folders[index], steps) for index in range(count)]
+    for process in processes:
+        process.join(300)
+    assert [process.exitcode for process in processes] == [0] * count
     return [results(folder) for folder in folders]
 
 
@@ -127,7 +132,7 @@ def results(folder):
 def assert_same(ours, theirs):
     for mine, other in zip(ours[0], theirs[0], strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-5)
-    for name in ours[1].keys() - {"sequences_per_second"}:
+    for name in ours[1].keys() - {"sequences_per_second", "folds"}:
         np.testing.assert_allclose(ours[1][name], theirs[1][name], rtol=1e-5)
 
 
@@ -137,8 +142,12 @@ def test_two_processes_learn_what_one_does(tmp_path):
     assert "val_loss" in chief[1] and len(one[1]["loss"]) == 2
     assert_same(chief, one)
     assert_same(other, one)
+    trained, mean = chief[1].pop("folds")
+    assert [trained, mean] == other[1].pop("folds")
+    assert trained == [1, 2, 3] and mean == pytest.approx((22 + 0.06) / 25)
     # The chief alone writes, and what two began one ends.
-    assert not (tmp_path / "worker_1").exists()
+    assert not list(tmp_path.glob("worker_1*/**/*.json"))
+    assert (tmp_path / "worker_0_folds" / "metrics.json").exists()
     resumed, history = train(tmp_path / "worker_0", steps=6)
     whole, expected = train(tmp_path / "one_of_six", steps=6)
     expected = {name: values[2:] for name, values in expected.items()}
@@ -146,9 +155,8 @@ def test_two_processes_learn_what_one_does(tmp_path):
 
 
 def test_two_devices_learn_what_one_does(tmp_path):
-    folder = str(tmp_path / "mirrored")
-    assert start(0, [1], "work", folder, 4, "mirrored").wait(timeout=300) == 0
-    assert_same(results(folder), train(tmp_path / "one"))
+    several = programs.call_on_two_devices(train, tmp_path / "several")
+    assert_same(several, train(tmp_path / "one"))
 
 
 @pytest.mark.slow
@@ -159,12 +167,12 @@ def test_workers_killed_at_any_moment_end_the_same(tmp_path, count):
     folders = [str(tmp_path / f"worker_{index}") for index in range(count)]
 
     def begin(index):
-        return start(index, ports, "work", folders[index], steps)
+        return start(index, ports, folders[index], steps)
 
     def tended(processes):
         time.sleep(0.5)
         return [
-            begin(index) if process.poll() not in (None, 0) else process
+            begin(index) if process.exitcode not in (None, 0) else process
             for index, process in enumerate(processes)
         ]
 
@@ -174,12 +182,12 @@ def test_workers_killed_at_any_moment_end_the_same(tmp_path, count):
 
     processes, begun = [begin(index) for index in range(count)], 0
     for killed in (0, random.randrange(1, count)):
-        while epochs() <= begun and any(p.poll() is None for p in processes):
+        while epochs() <= begun and any(p.exitcode is None for p in processes):
             processes = tended(processes)
         begun = epochs()
         time.sleep(random.uniform(0, 1))
         processes[killed].kill()
-    while any(process.poll() != 0 for process in processes):
+    while any(process.exitcode != 0 for process in processes):
         processes = tended(processes)
     expected, _ = train(tmp_path / "one", steps=steps)
     for folder in folders:

@@ -29,6 +29,7 @@ _PRESET = flags.DEFINE_enum(
 
 def main(_):
     """Trains, keeps the best model and reports how well it tells people."""
+    by = run.strategy()
     from ratm_tf.features.pretraining import pretrain_human_cnn
 
     metrics = pretrain_human_cnn(
@@ -38,5 +39,6 @@ def main(_):
         epochs=classifier.EPOCHS.value,
         patience=classifier.PATIENCE.value,
         seed=run.SEED.value,
+        strategy=by,
     )
-    run.report({"preset": _PRESET.value} | metrics)
+    run.report({"preset": _PRESET.value} | metrics, by)

@@ -22,6 +22,7 @@ _MNIST_PATH = flags.DEFINE_string(
 
 def main(_):
     """Trains, keeps the best model and reports its accuracies."""
+    by = run.strategy()
     from ratm_tf.datasets import load_digits
     from ratm_tf.features.pretraining import pretrain_mnist_cnn
 
@@ -30,6 +31,7 @@ def main(_):
         epochs=classifier.EPOCHS.value,
         patience=classifier.PATIENCE.value,
         seed=run.SEED.value,
+        strategy=by,
         digits=lambda split: load_digits(split, _MNIST_PATH.value, fallback=True),
     )
-    run.report(metrics)
+    run.report(metrics, by)

@@ -36,6 +36,7 @@ _VALIDATION_FILMS = flags.DEFINE_integer(
 
 def main(_):
     """Trains the features and reports how well they find targets."""
+    by = run.strategy()
     import keras
 
     from ratm_tf.datasets import cutout_sequences
@@ -53,12 +54,14 @@ def main(_):
         )
 
     keras.utils.set_random_seed(run.SEED.value)
+    with by.scope():
+        features = target_features()
     metrics = pretrain_target_features(
         run.MODEL_DIR.value,
-        target_features(),
+        features,
         films("train", _FILMS.value),
         films("test", _VALIDATION_FILMS.value),
         steps=_STEPS.value,
         seed=run.SEED.value,
     )
-    run.report({"steps": _STEPS.value, "films": _FILMS.value} | metrics)
+    run.report({"steps": _STEPS.value, "films": _FILMS.value} | metrics, by)

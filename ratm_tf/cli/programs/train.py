@@ -85,7 +85,7 @@ _PATIENCE = flags.DEFINE_integer(
 def main(_):
     """Shows what it read, trains, evaluates and saves a tracker."""
     chosen = losses()
-    by = training.strategy()
+    by = run.strategy()
     from ratm_tf import recipes, visualize
 
     initial_model = _INITIAL_MODEL.value
