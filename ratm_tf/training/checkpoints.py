@@ -219,7 +219,7 @@ def _read(path):
 
 def _load(model, path):
     if model.optimizer is not None and not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
+        model.optimizer.build(model.trainable_weights)
     model.load_weights(path / _WEIGHTS)
 
 

@@ -154,11 +154,11 @@ def prepare(strategy, model):
     >>> model.compile("sgd")
     >>> prepare(tf.distribute.get_strategy(), model)
     """
-    if strategy.num_replicas_in_sync == 1:
-        return
     if not model.optimizer.built:
         with strategy.scope():
-            model.optimizer.build(model.trainable_variables)
+            model.optimizer.build(model.trainable_weights)
+    if strategy.num_replicas_in_sync == 1:
+        return
     _sum_then_clip(model.optimizer)
     model.predict_function = tf.function(
         lambda batches: model.predict_step(batches[0]), reduce_retracing=True
