@@ -5,6 +5,7 @@ Paths are relative to the root of the repository.
 
 # The ops and the CPU functors.
 SOURCES = [
+    "custom_ops/correlation.cc",
     "custom_ops/cpu/functors.cc",
     "custom_ops/cpu/instruction_set.cc",
     "custom_ops/cpu/scratch.cc",
@@ -17,6 +18,7 @@ HEADERS = [
     "custom_ops/cpu/instruction_set.h",
     "custom_ops/cpu/scratch.h",
     "custom_ops/cpu/simd.h",
+    "custom_ops/cpu/work.h",
     "custom_ops/glimpse.h",
     "custom_ops/types.h",
 ]
@@ -38,6 +40,7 @@ SIMD_SOURCE = "custom_ops/cpu/simd.cc"
 
 SIMD_HEADERS = [
     "custom_ops/cpu/banded.h",
+    "custom_ops/cpu/correlation.h",
     "custom_ops/cpu/filters.h",
     "custom_ops/cpu/vector.h",
 ]

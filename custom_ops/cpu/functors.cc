@@ -1,38 +1,27 @@
 // The CPU functors: they choose an instruction set and share the work out.
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
-#include <new>
 #include <type_traits>
 
 #include "Eigen/Core"
-#include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "custom_ops/axis.h"
-#include "custom_ops/cpu/instruction_set.h"
 #include "custom_ops/cpu/scratch.h"
 #include "custom_ops/cpu/simd.h"
+#include "custom_ops/cpu/work.h"
 #include "custom_ops/glimpse.h"
 #include "custom_ops/types.h"
-#include "tensorflow/core/framework/device_base.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/framework/tensor_shape.h"
 #include "tensorflow/core/framework/types.h"
-#include "tensorflow/core/util/work_sharder.h"
 
 namespace ratm {
 namespace {
 
 using CPUDevice = Eigen::ThreadPoolDevice;
 using tensorflow::OpKernelContext;
-
-// Work shorter than this is done at once: waking threads costs more.
-constexpr double kMinParallelNanoseconds = 300e3;
 
 // Numbers as the arithmetic has them.
 #define RATM_CAST(T, CPU, ...)                          \
@@ -43,35 +32,6 @@ RATM_TYPES(RATM_CAST, RATM_CAST)
 template <typename T>
 using SimdType =
     std::remove_pointer_t<decltype(Simd(static_cast<T*>(nullptr)))>;
-
-// The instruction set to use; what the environment asks for cannot be.
-struct Choice {
-  InstructionSet set;
-  absl::Status status;
-};
-
-const Choice& Chosen() {
-  static const Choice& choice = *[] {
-    const char* const most = std::getenv(kMaxInstructionSet);
-    auto* const choice = new Choice{InstructionSet::kGeneric, absl::OkStatus()};
-    if (!FindInstructionSet(most, &choice->set)) {
-      choice->status = absl::InvalidArgumentError(
-          absl::StrCat("the environment variable ", kMaxInstructionSet,
-                       " must be generic, avx2 or avx512, got ", most));
-    }
-    return choice;
-  }();
-  return choice;
-}
-
-#if defined(__x86_64__)
-#define RATM_CHOSEN(FUNCTION)                                  \
-  (Chosen().set == InstructionSet::kAvx512 ? &avx512::FUNCTION \
-   : Chosen().set == InstructionSet::kAvx2 ? &avx2::FUNCTION   \
-                                           : &generic::FUNCTION)
-#else
-#define RATM_CHOSEN(FUNCTION) (&generic::FUNCTION)
-#endif
 
 // A rough time for one pass over the average window of images of type T, in
 // nanoseconds: products, and what is read for them, which is all that an axis
@@ -109,44 +69,6 @@ double WindowCost(const GlimpseShape& shape, const ComputeType<T>* window) {
                 (runs + width * shape.channels * sizeof(T) / kLineBytes);
   }
   return cost / sampled + 25 * (shape.rows + shape.columns) + 200;
-}
-
-// A block of memory that the context allocates, or null.
-std::shared_ptr<char> Allocate(OpKernelContext* context, int64_t bytes) {
-  const auto tensor = std::make_shared<tensorflow::Tensor>();
-  const bool allocated =
-      context
-          ->allocate_temp(tensorflow::DT_UINT8,
-                          tensorflow::TensorShape({bytes}), tensor.get())
-          .ok();
-  return {tensor, allocated ? static_cast<char*>(tensor->data()) : nullptr};
-}
-
-// Calls work(begin, end, scratch) over all units. They do not know of each
-// other, so the results are the same however they are shared out.
-template <typename Work>
-void ForUnits(OpKernelContext* context, int64_t units, double unit_cost,
-              const Work& work) {
-  std::atomic<bool> exhausted = false;
-  const auto work_or_fail = [&](int64_t begin, int64_t end) {
-    try {
-      Scratch scratch([&](int64_t bytes) { return Allocate(context, bytes); });
-      work(begin, end, &scratch);
-    } catch (const std::bad_alloc&) {
-      exhausted = true;
-    }
-  };
-  if (units * unit_cost < kMinParallelNanoseconds) {
-    work_or_fail(0, units);
-  } else {
-    const auto& threads = *context->device()->tensorflow_cpu_worker_threads();
-    tensorflow::Shard(threads.num_threads, threads.workers, units,
-                      static_cast<int64_t>(unit_cost), work_or_fail);
-  }
-  OP_REQUIRES(context, !exhausted,
-              absl::ResourceExhaustedError(
-                  "there is no memory to work in: windows that see fewer "
-                  "pixels, or smaller glimpses, need less"));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "custom_ops/axis.h"
 #include "custom_ops/cpu/banded.h"
+#include "custom_ops/cpu/correlation.h"
 #include "custom_ops/cpu/filters.h"
 #include "custom_ops/cpu/scratch.h"
 #include "custom_ops/cpu/vector.h"

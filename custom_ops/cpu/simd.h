@@ -38,6 +38,26 @@ inline int64_t ImageTilePixels(const GlimpseShape& shape) {
 }
 }  // namespace
 
+// Maps are [cells, cells, channels] and have frequencies [rows, columns]; a row
+// of these is real parts [columns, channels], then imaginary ones.
+struct CorrelationShape {
+  int64_t cells;
+  int64_t channels;
+  int64_t rows;
+  int64_t columns;
+};
+
+// Glimpses are [pixels, channels] in rows of so many columns, histograms have
+// size = bins^channels colours, likelihoods are [cells, cells].
+struct ColourShape {
+  int64_t pixels;
+  int64_t columns;
+  int64_t channels;
+  int64_t bins;
+  int64_t size;
+  int64_t cells;
+};
+
 #define RATM_DECLARE_SIMD(NAMESPACE)                                           \
   namespace NAMESPACE {                                                        \
   template <typename T>                                                        \
@@ -53,6 +73,37 @@ inline int64_t ImageTilePixels(const GlimpseShape& shape) {
   void GradImages(const GlimpseShape& shape, const ComputeType<T>* window,     \
                   const T* grad, T* images_grad, int64_t begin, int64_t end,   \
                   Scratch* scratch);                                           \
+  /* A unit of what follows is a window. */                                    \
+  void CorrelationFit(const CorrelationShape& shape, const float* maps,        \
+                      const float* rows, const float* columns,                 \
+                      const float* label, float* numerators, float* powers,    \
+                      int64_t begin, int64_t end, Scratch* scratch);           \
+  void CorrelationSolve(const CorrelationShape& shape,                         \
+                        const float* numerators, const float* powers,          \
+                        float ridge, int64_t rounds, const float* to_columns,  \
+                        const float* rows_inside, const float* columns_inside, \
+                        float* filters, int64_t begin, int64_t end,            \
+                        Scratch* scratch);                                     \
+  /* Each filter is for so many windows. */                                    \
+  void CorrelationRespond(const CorrelationShape& shape, const float* filters, \
+                          const float* maps, int64_t count, const float* rows, \
+                          const float* columns, const float* from_columns,     \
+                          const float* from_rows, float* responses,            \
+                          int64_t begin, int64_t end, Scratch* scratch);       \
+  void ResponsePeak(int64_t cells, const float* responses, float* places,      \
+                    float* heights, float* sharpnesses, int64_t begin,         \
+                    int64_t end);                                              \
+  void ColourHistograms(const ColourShape& shape, const float* glimpses,       \
+                        const float* areas, float neighbours,                  \
+                        float* histograms, int64_t begin, int64_t end,         \
+                        Scratch* scratch);                                     \
+  void ColourLikelihood(const ColourShape& shape, const float* histograms,     \
+                        const float* glimpses, const float* rows,              \
+                        const float* columns, float doubt, float* likelihoods, \
+                        int64_t begin, int64_t end, Scratch* scratch);         \
+  void Standardized(int64_t rows, int64_t width, int64_t channels,             \
+                    bool centred, float ridge, float floor, const float* maps, \
+                    float* out, int64_t begin, int64_t end, Scratch* scratch); \
   }
 
 RATM_DECLARE_SIMD(generic)

@@ -3,10 +3,15 @@
 import numpy as np
 import tensorflow as tf
 
+from ratm_tf.attention.fused_op import fused_op
+from ratm_tf.types import Implementation
+
 # Bins of an axis of RGB, and of grey.
 _BINS = {3: 16, 1: 64}
 # A colour of which less has been seen than this says little.
 _DOUBT = 3e-4
+# A colour's neighbours are much like it: the share that each of them gets.
+_NEIGHBOURS = 0.2
 
 
 class ColourLikelihood:
@@ -21,6 +26,7 @@ class ColourLikelihood:
         glimpse_shape: `(N, M, C)` of what windows show, with 1 or 3 channels.
         cells: rows and columns of the map of likelihoods.
         context: how many times wider and higher than the target windows are.
+        implementation: `"auto"`, `"fused"` or `"tf"`, as in `ratm_tf.gaussian_glimpse`.
 
     Raises:
         ValueError: there is another number of channels.
@@ -34,7 +40,11 @@ class ColourLikelihood:
     """
 
     def __init__(
-        self, glimpse_shape: tuple[int, int, int], cells: int, context: float
+        self,
+        glimpse_shape: tuple[int, int, int],
+        cells: int,
+        context: float,
+        implementation: Implementation = "auto",
     ) -> None:
         *size, self._channels = glimpse_shape
         if self._channels not in _BINS:
@@ -43,18 +53,15 @@ class ColourLikelihood:
                 f"{self._channels}"
             )
         self._bins = _BINS[self._channels]
+        self.implementation = implementation
         # In halves of the box, from the middle of the window.
         v, u = (np.abs((np.arange(n) + 0.5) / n * 2 - 1) * context for n in size)
         y, x = v[:, np.newaxis], u
         target = (np.maximum(x, y) < 0.9) & (x**2 + y**2 < 1.4)
         self._areas = np.stack([target, np.maximum(x, y) > 1.3], axis=-1)
         self._areas = self._areas.reshape(-1, 2)
-        # A colour's neighbours are much like it.
-        smooth = 0.6 * np.eye(self._bins) + 0.2 * (
-            np.eye(self._bins, k=1) + np.eye(self._bins, k=-1)
-        )
-        self._smooth = smooth
-        self._rows, self._columns = (_box_means(n, cells, context) for n in size)
+        rows, columns = (_box_means(n, cells, context) for n in size)
+        self._means = rows, columns.T
 
     @property
     def size(self) -> int:
@@ -70,18 +77,13 @@ class ColourLikelihood:
         Returns:
             float32 `[B, size, 2]`, each of the two adding up to one.
         """
-        index = self._index(glimpses)
-        count = tf.shape(index)[0]
-        apart = index + self.size * tf.range(count)[:, tf.newaxis]
-        areas = tf.tile(tf.cast(self._areas, glimpses.dtype), [count, 1])
-        sums = tf.math.unsorted_segment_sum(
-            areas, tf.reshape(apart, [-1]), self.size * count
+        return _histograms(
+            self.implementation,
+            glimpses,
+            self._areas,
+            bins=self._bins,
+            neighbours=_NEIGHBOURS,
         )
-        for axis in range(self._channels):
-            rest = self._bins ** (self._channels - 1 - axis)
-            sums = self._smooth @ tf.reshape(sums, [-1, self._bins, 2 * rest])
-        sums = tf.reshape(sums, [-1, self.size, 2])
-        return sums / tf.reduce_sum(sums, axis=1, keepdims=True)
 
     def of_boxes(self, histograms: tf.Tensor, glimpses: tf.Tensor) -> tf.Tensor:
         """The mean likelihood inside the box, wherever in a window it may be.
@@ -95,22 +97,53 @@ class ColourLikelihood:
             have: at `[cells / 2 + y, cells / 2 + x]`, that of a box which is `x`, `y`
             cells from the window's middle.
         """
-        target, around = tf.unstack(histograms, axis=-1)
-        likely = (0.5 * target + 0.3 * _DOUBT) / (0.5 * (target + around) + _DOUBT)
-        expected = tf.reduce_sum(target * likely, axis=-1, keepdims=True)
-        likely /= tf.maximum(expected, 0.05)
-        pixels = tf.gather(likely, self._index(glimpses), batch_dims=1)
-        rows, columns = self._rows, self._columns
-        pixels = tf.reshape(pixels, [-1, rows.shape[1], columns.shape[1]])
-        return rows @ pixels @ columns.T
+        return _likelihood(
+            self.implementation,
+            histograms,
+            glimpses,
+            *self._means,
+            bins=self._bins,
+            doubt=_DOUBT,
+        )
 
-    def _index(self, glimpses):
-        """The bin of each pixel: int32 `[B, N * M]`."""
-        bins = tf.cast(glimpses * self._bins, tf.int32)
-        bins = tf.clip_by_value(bins, 0, self._bins - 1)
-        places = self._bins ** np.arange(self._channels - 1, -1, -1, dtype=np.int32)
-        index = tf.reduce_sum(bins * places, axis=-1)
-        return tf.reshape(index, [-1, len(self._areas)])
+
+@fused_op("ColourHistograms")
+def _histograms(glimpses, areas, *, bins, neighbours):
+    channels = glimpses.shape[-1]
+    size = bins**channels
+    index = _index(glimpses, bins)
+    count = tf.shape(index)[0]
+    apart = index + size * tf.range(count)[:, tf.newaxis]
+    sums = tf.math.unsorted_segment_sum(
+        tf.tile(areas, [count, 1]), tf.reshape(apart, [-1]), size * count
+    )
+    smooth = (1 - 2 * neighbours) * np.eye(bins) + neighbours * (
+        np.eye(bins, k=1) + np.eye(bins, k=-1)
+    )
+    for axis in range(channels):
+        rest = bins ** (channels - 1 - axis)
+        sums = smooth @ tf.reshape(sums, [-1, bins, 2 * rest])
+    sums = tf.reshape(sums, [-1, size, 2])
+    return sums / tf.reduce_sum(sums, axis=1, keepdims=True)
+
+
+@fused_op("ColourLikelihood")
+def _likelihood(histograms, glimpses, rows, columns, *, bins, doubt):
+    target, around = tf.unstack(histograms, axis=-1)
+    likely = (0.5 * target + 0.3 * doubt) / (0.5 * (target + around) + doubt)
+    expected = tf.reduce_sum(target * likely, axis=-1, keepdims=True)
+    likely /= tf.maximum(expected, 0.05)
+    pixels = tf.gather(likely, _index(glimpses, bins), batch_dims=1)
+    return rows @ tf.reshape(pixels, [-1, *glimpses.shape[1:3]]) @ columns
+
+
+def _index(glimpses, bins):
+    """The bin of each pixel: int32 `[B, N * M]`."""
+    _, rows, columns, channels = glimpses.shape
+    index = tf.clip_by_value(tf.cast(glimpses * bins, tf.int32), 0, bins - 1)
+    places = bins ** np.arange(channels - 1, -1, -1, dtype=np.int32)
+    index = tf.reduce_sum(index * places, axis=-1)
+    return tf.reshape(index, [-1, rows * columns])
 
 
 def _box_means(size, cells, context):

@@ -10,7 +10,11 @@ import tensorflow as tf
 
 from ratm_tf.attention import filterbank
 from ratm_tf.attention.colour_likelihood import ColourLikelihood
-from ratm_tf.attention.correlation_filter import CorrelationFilter, peak
+from ratm_tf.attention.correlation_filter import (
+    CorrelationFilter,
+    peak,
+    standardized,
+)
 from ratm_tf.attention.glimpse_cell import GlimpseCell
 from ratm_tf.attention.window import window_from_activations
 from ratm_tf.types import Implementation, Shape, TensorLike
@@ -126,6 +130,7 @@ class CorrelationCell(GlimpseCell):
         self.filter = CorrelationFilter(cells, _SUPPORT / context)
         self.inner_filter = CorrelationFilter(cells // 2)
         self.likelihood = ColourLikelihood(self.glimpse_shape, cells, context)
+        self.implementation = implementation
         self.recurrent_cell = keras.layers.GRUCell(units, dtype="float32", name="gru")
         self.score = keras.layers.Dense(
             1, activation="sigmoid", dtype="float32", name="score"
@@ -134,6 +139,11 @@ class CorrelationCell(GlimpseCell):
         steps = [size / (size - 1) / cells for size in reversed(glimpse_size)]
         self._cell_steps = [2.0 * step for step in steps]
         self._least_stride = [_LEAST * context / n for n in reversed(glimpse_size)]
+
+    @property
+    def _in_either_form(self):
+        searching = [self.filter, self.inner_filter, self.likelihood]
+        return [*super()._in_either_form, *searching]
 
     @property
     def _memory_shapes(self):
@@ -171,16 +181,34 @@ class CorrelationCell(GlimpseCell):
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         frame = tf.convert_to_tensor(frame)
         activations, known, hidden, *memories = states
-        age, usual, first_stride = tf.split(known, [1, 1, 2], axis=-1)
-        begins = age == 0.0
+        known = _Known(*tf.split(known, [1, 1, 2], axis=-1))
         stride = tf.abs(activations[:, 4:])
         memories = [
             tf.reshape(memory, [-1, 2, *shape])
             for memory, shape in zip(memories, self._memory_shapes, strict=True)
         ]
+        found, votes, likely = self._sought(frame, activations, known, memories)
+        confidence = found.confidence(known.usual)
+        good = (confidence >= _LOST) & ~known.begins
+
+        grown = tf.math.divide_no_nan(stride, known.first_stride)
+        score, hidden = self._judged(found, votes, likely, grown, known, hidden)
+        located, window = self._located(frame, activations, found, votes, good, known)
+        glimpse, _ = self.read(frame, located[:, tf.newaxis])
+        memories = self._remembered(memories, glimpse, good, known)
+        known = tf.concat(known.renewed(found.value, stride, good), axis=-1)
+
+        pixels = tf.reshape(glimpse, [-1, math.prod(self.glimpse_shape)])
+        # A score teaches how to judge, not how to look: that is learnt before.
+        window, pixels = tf.stop_gradient(window), tf.stop_gradient(pixels)
+        output = tf.concat([window, score, pixels], axis=-1)
+        located, known, *memories = map(tf.stop_gradient, [located, known, *memories])
+        return output, [located, known, hidden, *memories]
+
+    def _sought(self, frame, activations, known, memories):
+        """The target: where it is, how it grows, and the likelihood of colours."""
         *fits, histograms = [tf.reduce_mean(memory, axis=1) for memory in memories]
         filters = self.filter.solve(*fits[:2])
-
         sizes = tf.constant(_SIZES)[:, tf.newaxis]
         windows = activations[:, tf.newaxis] * tf.pad(
             tf.repeat(sizes, 4, axis=1), [[0, 0], [2, 0]], constant_values=1.0
@@ -191,8 +219,7 @@ class CorrelationCell(GlimpseCell):
         preferred = seen.height * [[1.0], [0.98], [0.98]]
         found = seen._replace(place=seen.place * sizes).highest(preferred)
 
-        votes = self._votes(seen, maps, fits[2:])
-        lost = (found.confidence(usual) < _LOST) & ~begins
+        lost = (found.confidence(known.usual) < _LOST) & ~known.begins
         around = functools.partial(
             self._around, frame, activations, filters, histograms, found, lost
         )
@@ -200,49 +227,42 @@ class CorrelationCell(GlimpseCell):
             found = tf.cond(tf.reduce_any(lost), around, lambda: found)
         else:
             found = around()
-        confidence = found.confidence(usual)
-        good = (confidence >= _LOST) & ~begins
+        return found, self._votes(seen, maps, fits[2:]), likely
 
-        per_cell = self.context / self.filter.cells
+    def _judged(self, found, votes, likely, grown, known, hidden):
+        """The score, how sure the recurrent network is, and its new state."""
         summary = [
-            found.place * per_cell,
+            found.place * (self.context / self.filter.cells),
             votes,
-            tf.math.log(confidence + 0.05),
+            tf.math.log(found.confidence(known.usual) + 0.05),
             0.1 * tf.sqrt(found.sharpness),
             _at(likely, found.place),
-            tf.math.log(tf.math.divide_no_nan(stride, first_stride) + 1e-3),
-            1.0 / (1.0 + age),
+            tf.math.log(grown + 1e-3),
+            1.0 / (1.0 + known.age),
         ]
-        summary = tf.where(begins, 0.0, tf.concat(summary, axis=-1))
+        summary = tf.where(known.begins, 0.0, tf.concat(summary, axis=-1))
         judged, (hidden,) = self.recurrent_cell(tf.stop_gradient(summary), [hidden])
-        score = tf.where(begins, 1.0, self.score(judged))
+        return tf.where(known.begins, 1.0, self.score(judged)), hidden
 
+    def _located(self, frame, activations, found, votes, good, known):
+        """The window on what is found, raw and in pixels."""
         growth = _BELIEVED * tf.reduce_mean(votes, axis=-1, keepdims=True)
         factor = tf.where(good, _STEP**growth, 1.0)
+        stride = tf.abs(activations[:, 4:])
         center = activations[:, :2] + found.place * self._cell_steps * stride
         center = tf.clip_by_value(center, -1.0, 1.0)
         located = tf.concat([center, factor * activations[:, 2:]], axis=-1)
-        located, window = self._not_too_small(
-            frame, tf.where(begins, activations, located)
-        )
+        return self._not_too_small(frame, tf.where(known.begins, activations, located))
 
-        glimpse, _ = self.read(frame, located[:, tf.newaxis])
+    def _remembered(self, memories, glimpse, good, known):
+        """The memories, renewed by a window on the target."""
         rate = _RATE * tf.cast(good, tf.float32)
-        shares = tf.where(begins, 1.0, tf.concat([tf.zeros_like(rate), rate], axis=-1))
-        memories = [
+        late = tf.concat([tf.zeros_like(rate), rate], axis=-1)
+        shares = tf.where(known.begins, 1.0, late)
+        return [
             _renewed(memory, sample, shares)
             for memory, sample in zip(memories, self._looks(glimpse), strict=True)
         ]
-        renewal = tf.maximum(tf.math.reciprocal_no_nan(age), _USUAL_RATE)
-        usual += renewal * tf.cast(good, tf.float32) * (found.value - usual)
-        first_stride = tf.where(begins, stride, first_stride)
-        known = tf.concat([age + 1.0, usual, first_stride], axis=-1)
-        pixels = tf.reshape(glimpse, [-1, math.prod(self.glimpse_shape)])
-        # A score teaches how to judge, not how to look: that is learnt before.
-        window, pixels = tf.stop_gradient(window), tf.stop_gradient(pixels)
-        output = tf.concat([window, score, pixels], axis=-1)
-        located, known, *memories = map(tf.stop_gradient, [located, known, *memories])
-        return output, [located, known, hidden, *memories]
 
     def _searched(self, frame, windows, filters, histograms, concentric):
         """What is found through `K` windows: `_Found`, maps and likelihood.
@@ -263,7 +283,9 @@ class CorrelationCell(GlimpseCell):
         cells = self.filter.cells
         response = tf.reshape(response, [-1, count if concentric else 1, cells, cells])
         response *= 1.0 - _COLOUR + _COLOUR * likely[:, tf.newaxis]
-        place, height, sharpness = peak(tf.reshape(response, [-1, cells, cells]))
+        place, height, sharpness = peak(
+            tf.reshape(response, [-1, cells, cells]), self.implementation
+        )
         found = _Found(
             tf.reshape(place, [-1, count, 2]),
             tf.reshape(height, [-1, count, 1]),
@@ -300,7 +322,7 @@ class CorrelationCell(GlimpseCell):
         edge = self.filter.cells // 4
         return [
             *self.filter.fit(maps),
-            *self.inner_filter.fit(_unit(maps[:, edge:-edge, edge:-edge])),
+            *self.inner_filter.fit(self._unit(maps[:, edge:-edge, edge:-edge])),
             self.likelihood.histograms(glimpse[:, 0]),
         ]
 
@@ -314,10 +336,17 @@ class CorrelationCell(GlimpseCell):
             Maps `[B * K, cells, cells, F]`, of mean square one.
         """
         glimpses = tf.reshape(glimpses, [-1, *self.glimpse_shape])
-        glimpses -= tf.reduce_mean(glimpses, axis=[1, 2], keepdims=True)
-        power = tf.reduce_mean(tf.square(glimpses), axis=[1, 2, 3], keepdims=True)
-        maps = self.features(glimpses / (tf.sqrt(power) + 4.0 / 255.0))
-        return _unit(tf.cast(maps, tf.float32))
+        glimpses = standardized(
+            glimpses,
+            floor=4.0 / 255.0,
+            centred=True,
+            implementation=self.implementation,
+        )
+        return self._unit(tf.cast(self.features(glimpses), tf.float32))
+
+    def _unit(self, maps):
+        """Maps of mean square one."""
+        return standardized(maps, ridge=1e-3, implementation=self.implementation)
 
     def _middle(self, maps, places):
         """The half of maps about the cells nearest to places."""
@@ -326,7 +355,7 @@ class CorrelationCell(GlimpseCell):
         start = tf.clip_by_value(start, 0, half)
         columns, rows = tf.unstack(start[..., tf.newaxis] + tf.range(half), axis=1)
         maps = tf.gather(maps, rows, axis=1, batch_dims=1)
-        return _unit(tf.gather(maps, columns, axis=2, batch_dims=1))
+        return self._unit(tf.gather(maps, columns, axis=2, batch_dims=1))
 
     def _not_too_small(self, frame, activations):
         """Raw windows with a stride of some pixels, and the windows in pixels."""
@@ -400,6 +429,25 @@ class CorrelationCell(GlimpseCell):
         return cell
 
 
+class _Known(NamedTuple):
+    """Frames seen and the usual confidence `[B, 1]`, and the first stride `[B, 2]`."""
+
+    age: tf.Tensor
+    usual: tf.Tensor
+    first_stride: tf.Tensor
+
+    @property
+    def begins(self):
+        return self.age == 0.0
+
+    def renewed(self, value, stride, good):
+        """The same after a frame, by what was found in it."""
+        renewal = tf.maximum(tf.math.reciprocal_no_nan(self.age), _USUAL_RATE)
+        usual = self.usual + renewal * tf.cast(good, tf.float32) * (value - self.usual)
+        first_stride = tf.where(self.begins, stride, self.first_stride)
+        return _Known(self.age + 1.0, usual, first_stride)
+
+
 class _Found(NamedTuple):
     """Peaks: places `[..., 2]` in cells, heights and sharpnesses `[..., 1]`."""
 
@@ -429,12 +477,6 @@ def _shape_of(features, which):
             f"[B, cells, cells, F] of known sizes. Received its {which}: {shape}"
         )
     return shape[1:]
-
-
-def _unit(maps):
-    """Maps of mean square one."""
-    power = tf.reduce_mean(tf.square(maps), axis=[1, 2, 3], keepdims=True)
-    return maps * tf.math.rsqrt(power + 1e-3)
 
 
 def _vertex(heights):

@@ -3,7 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from ratm_tf.types import Shape
+from ratm_tf.attention.fused_op import fused_op
+from ratm_tf.types import Implementation, Shape
 
 # A response is as smooth as its label: the filter needs no frequency beyond so many.
 _FREQUENCIES = 8
@@ -36,6 +37,7 @@ class CorrelationFilter:
             it.
         rounds: of the method that keeps it there.
         ridge: what keeps the filter small, against features of mean square one.
+        implementation: `"auto"`, `"fused"` or `"tf"`, as in `ratm_tf.gaussian_glimpse`.
 
     Raises:
         ValueError: `cells` is not even or is less than 4.
@@ -55,6 +57,7 @@ class CorrelationFilter:
         support: float | None = None,
         rounds: int = 2,
         ridge: float = 0.016,
+        implementation: Implementation = "auto",
     ) -> None:
         if cells < 4 or cells % 2:
             raise ValueError(
@@ -64,6 +67,7 @@ class CorrelationFilter:
         self.support = support
         self.rounds = rounds
         self.ridge = ridge
+        self.implementation = implementation
         self._frequencies = most = min(_FREQUENCIES, cells // 2 - 1)
         places = np.arange(cells)
         # Displacements: the middle of the response is none.
@@ -81,7 +85,8 @@ class CorrelationFilter:
             halves = np.abs((places + 0.5) / cells * 2 - 1)
             inside = 1 / (1 + np.exp((halves / support - 1) / 0.13))
             rows, self._columns_inside = _analysis(places, cells, most, inside)
-            self._to_columns, to_rows = _synthesis(places, cells, most)
+            columns, to_rows = _synthesis(places, cells, most)
+            self._to_columns = columns.T
             self._rows_inside = rows @ to_rows
 
     @property
@@ -107,10 +112,7 @@ class CorrelationFilter:
             denominators `[B, *denominator_shape]`. Averages of them are those of a
             filter for all the windows.
         """
-        numbers = self._transformed(maps, self._learning)
-        real, imaginary = tf.split(numbers, 2, axis=2)
-        power = tf.reduce_sum(tf.square(real) + tf.square(imaginary), axis=-1)
-        return self._label * numbers, power
+        return _fit(self.implementation, maps, *self._learning, self._label)
 
     def solve(self, numerator: tf.Tensor, denominator: tf.Tensor) -> tf.Tensor:
         """The filter of a numerator and a denominator, see `fit`.
@@ -118,18 +120,19 @@ class CorrelationFilter:
         Returns:
             `[B, *numerator_shape, C]`.
         """
-        denominator = _both(denominator + self.ridge * self.cells**2)
+        ridge = self.ridge * self.cells**2
         if self.support is None:
-            return numerator / denominator
-        penalty = 0.2 * tf.reduce_mean(denominator, axis=[1, 2, 3], keepdims=True)
-        inside = self._kept_inside(numerator / denominator)
-        dual = tf.zeros_like(inside)
-        for _ in range(self.rounds):
-            free = (numerator + penalty * inside - dual) / (denominator + penalty)
-            inside = self._kept_inside(free + dual / penalty)
-            dual += penalty * (free - inside)
-            penalty *= 3.0
-        return inside
+            return numerator / _both(denominator + ridge)
+        return _solve(
+            self.implementation,
+            numerator,
+            denominator,
+            self._to_columns,
+            self._rows_inside,
+            self._columns_inside,
+            ridge=ridge,
+            rounds=self.rounds,
+        )
 
     def respond(self, filters: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
         """The response of windows to a filter.
@@ -142,42 +145,75 @@ class CorrelationFilter:
             float32 `[B * K, cells, cells]`: at `[cells / 2 + y, cells / 2 + x]`, how
             much the target seems to be `x`, `y` cells from the window's middle.
         """
-        numbers = self._transformed(maps, self._searching)
-        shape = [tf.shape(filters)[0], -1, *numbers.shape[1:]]
-        numbers = tf.reshape(numbers, shape)
-        real, imaginary = tf.split(numbers, 2, axis=3)
-        like, unlike = tf.split(filters[:, tf.newaxis], 2, axis=3)
-        spectrum = tf.concat(
-            [
-                tf.reduce_sum(real * like + imaginary * unlike, axis=-1),
-                tf.reduce_sum(imaginary * like - real * unlike, axis=-1),
-            ],
-            axis=-1,
+        return _respond(
+            self.implementation, filters, maps, *self._searching, *self._to_response
         )
-        spectrum = tf.reshape(spectrum, [-1, *spectrum.shape[2:], 1])
-        return _inverse(spectrum, self._to_response)[..., 0]
 
-    def _transformed(self, maps, matrices):
-        """The frequencies of maps: `[B, *numerator_shape, C]`."""
-        (rows, columns), channels = matrices, maps.shape[-1]
-        across = rows @ tf.reshape(maps, [-1, self.cells, self.cells * channels])
-        across = tf.reshape(across, [-1, len(rows) // 2, 2 * self.cells, channels])
-        return columns @ across
 
-    def _kept_inside(self, filters):
+@fused_op("CorrelationFit")
+def _fit(maps, rows, columns, label):
+    numbers = _transformed(maps, rows, columns)
+    real, imaginary = tf.split(numbers, 2, axis=2)
+    power = tf.reduce_sum(tf.square(real) + tf.square(imaginary), axis=-1)
+    return label * numbers, power
+
+
+@fused_op("CorrelationSolve")
+def _solve(numerator, power, to_columns, rows_inside, columns_inside, *, ridge, rounds):
+    cells, channels = to_columns.shape[0] // 2, numerator.shape[-1]
+
+    def kept_inside(filters):
         """The frequencies of what is inside of the support."""
-        channels = filters.shape[-1]
-        across = self._to_columns @ filters
+        across = to_columns @ filters
         shape = [-1, *across.shape[1:]]
-        rows = tf.reshape(across, [-1, len(self._rows_inside), self.cells * channels])
-        return self._columns_inside @ tf.reshape(self._rows_inside @ rows, shape)
+        lines = tf.reshape(across, [-1, rows_inside.shape[0], cells * channels])
+        return columns_inside @ tf.reshape(rows_inside @ lines, shape)
+
+    denominator = _both(power + ridge)
+    penalty = 0.2 * tf.reduce_mean(denominator, axis=[1, 2, 3], keepdims=True)
+    inside = kept_inside(numerator / denominator)
+    dual = tf.zeros_like(inside)
+    for _ in range(rounds):
+        free = (numerator + penalty * inside - dual) / (denominator + penalty)
+        inside = kept_inside(free + dual / penalty)
+        dual += penalty * (free - inside)
+        penalty *= 3.0
+    return inside
 
 
-def peak(response: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+@fused_op("CorrelationRespond")
+def _respond(filters, maps, rows, columns, from_columns, from_rows):
+    numbers = _transformed(maps, rows, columns)
+    shape = [tf.shape(filters)[0], -1, *numbers.shape[1:]]
+    real, imaginary = tf.split(tf.reshape(numbers, shape), 2, axis=3)
+    like, unlike = tf.split(filters[:, tf.newaxis], 2, axis=3)
+    spectrum = tf.concat(
+        [
+            tf.reduce_sum(real * like + imaginary * unlike, axis=-1),
+            tf.reduce_sum(imaginary * like - real * unlike, axis=-1),
+        ],
+        axis=-1,
+    )
+    across = tf.reshape(spectrum, [-1, *spectrum.shape[2:]]) @ from_columns
+    return from_rows @ tf.reshape(across, [-1, from_rows.shape[1], maps.shape[1]])
+
+
+def _transformed(maps, rows, columns):
+    """The frequencies of maps: `[B, *numerator_shape, C]`."""
+    cells, channels = rows.shape[1], maps.shape[-1]
+    across = rows @ tf.reshape(maps, [-1, cells, cells * channels])
+    across = tf.reshape(across, [-1, rows.shape[0] // 2, 2 * cells, channels])
+    return columns @ across
+
+
+def peak(
+    response: tf.Tensor, implementation: Implementation = "auto"
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Where a response is highest, between the cells, and how it stands out.
 
     Args:
         response: float32 `[B, cells, cells]`, see `CorrelationFilter.respond`.
+        implementation: `"auto"`, `"fused"` or `"tf"`, as in `ratm_tf.gaussian_glimpse`.
 
     Returns:
         `(place, height, sharpness)`: the displacement `[B, 2]`, x and y in cells, by
@@ -191,6 +227,11 @@ def peak(response: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     >>> place.numpy().round(1)
     array([[1.2, 1.2]], dtype=float32)
     """
+    return _peak(implementation, response)
+
+
+@fused_op("ResponsePeak")
+def _peak(response):
     cells = response.shape[-1]
     flat = tf.reshape(response, [-1, cells * cells])
     index = tf.argmax(flat, axis=-1, output_type=tf.int32)
@@ -212,6 +253,43 @@ def peak(response: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     return tf.cast(place - cells // 2, response.dtype) + offset, height, sharpness
 
 
+def standardized(
+    maps: tf.Tensor,
+    ridge: float = 0.0,
+    floor: float = 0.0,
+    centred: bool = False,
+    implementation: Implementation = "auto",
+) -> tf.Tensor:
+    """Maps over the root of their mean square.
+
+    Args:
+        maps: float32 `[B, N, M, C]`.
+        ridge: what is added to the mean square.
+        floor: what is added to its root.
+        centred: whether the mean of each channel is subtracted before.
+        implementation: `"auto"`, `"fused"` or `"tf"`, as in `ratm_tf.gaussian_glimpse`.
+
+    Returns:
+        float32 `[B, N, M, C]`.
+
+    Example:
+    >>> maps = tf.constant([3.0, 4.0, 0.0, 0.0])[None, None, None]
+    >>> standardized(maps).numpy().ravel()
+    array([1.2, 1.6, 0. , 0. ], dtype=float32)
+    """
+    return _standardized(
+        implementation, maps, centred=centred, ridge=ridge, floor=floor
+    )
+
+
+@fused_op("Standardized")
+def _standardized(maps, *, centred, ridge, floor):
+    if centred:
+        maps -= tf.reduce_mean(maps, axis=[1, 2], keepdims=True)
+    power = tf.reduce_mean(tf.square(maps), axis=[1, 2, 3], keepdims=True)
+    return maps / (tf.sqrt(power + ridge) + floor)
+
+
 def _analysis(places, cells, most, window=1.0):
     """Matrices that take maps, under a window function, to their lowest frequencies.
 
@@ -226,19 +304,10 @@ def _analysis(places, cells, most, window=1.0):
 
 
 def _synthesis(places, cells, most):
-    """Matrices that take frequencies back to maps: of columns, and of rows."""
+    """Matrices that take frequencies back to maps: of columns, transposed; of rows."""
     rows, columns = _analysis(places, cells, most)
     twice = np.repeat([1.0] + [2.0] * most, 2)  # Once for each half.
-    return columns.T, rows.T * twice / cells**2
-
-
-def _inverse(numbers, matrices):
-    """Maps `[B, cells, cells, C]` of frequencies `[B, *numerator_shape, C]`."""
-    columns, rows = matrices
-    cells, channels = len(rows), numbers.shape[-1]
-    across = columns @ numbers
-    across = tf.reshape(across, [-1, rows.shape[1], cells * channels])
-    return tf.reshape(rows @ across, [-1, cells, cells, channels])
+    return columns, rows.T * twice / cells**2
 
 
 def _both(of_pairs):

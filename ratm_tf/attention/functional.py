@@ -208,11 +208,11 @@ def _gaussian_glimpse_grad_window_gradient(op, upstream):
     size = op.inputs[2].shape[-3:-1]
 
     def window_gradient(images, window, grad):
-        return _gradients(
+        return gradients(
             lambda window: filterbank.glimpse(images, window, size), [window], grad
         )[0]
 
-    return _gradients(window_gradient, op.inputs, upstream)
+    return gradients(window_gradient, op.inputs, upstream)
 
 
 @tf.RegisterGradient("Ratm>GaussianGlimpseGradImages")
@@ -224,17 +224,29 @@ def _gaussian_glimpse_grad_images_gradient(op, upstream):
     def glimpse(window):
         return filterbank.glimpse(upstream, window, grad.shape[-3:-1])
 
-    by_window = _gradients(glimpse, [window], grad)[0]
+    by_window = gradients(glimpse, [window], grad)[0]
     glimpses = glimpse(tf.identity(window))
     finite = tf.reduce_all(tf.math.is_finite(window), axis=-1)
     finite = finite[..., tf.newaxis, tf.newaxis, tf.newaxis]
     return None, by_window, tf.where(finite, glimpses, tf.zeros_like(glimpses))
 
 
-def _gradients(function, inputs, upstream):
+def gradients(function, inputs, upstream):
     """The gradients of a function of tensors by each, given that of its result.
 
     In a graph there may be no tape that records: forward-mode stops them all.
+
+    Args:
+        function: of the inputs, to a tensor or several.
+        inputs: tensors.
+        upstream: the gradient of each result.
+
+    Returns:
+        A list, None for inputs that are not floating.
+
+    Example:
+    >>> gradients(tf.square, [tf.constant(3.0)], tf.constant(1.0))[0].numpy()
+    np.float32(6.0)
     """
     # In the gradient of a loop, inputs belong to another graph until copied.
     inputs = [tf.identity(x) for x in inputs]
@@ -243,7 +255,7 @@ def _gradients(function, inputs, upstream):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sources)
             target = function(*inputs)
-        gradients = iter(tape.gradient(target, sources, output_gradients=upstream))
+        found = iter(tape.gradient(target, sources, output_gradients=upstream))
     else:
-        gradients = iter(tf.gradients(function(*inputs), sources, grad_ys=upstream))
-    return [next(gradients) if x.dtype.is_floating else None for x in inputs]
+        found = iter(tf.gradients(function(*inputs), sources, grad_ys=upstream))
+    return [next(found) if x.dtype.is_floating else None for x in inputs]

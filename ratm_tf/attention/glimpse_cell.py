@@ -70,7 +70,13 @@ class GlimpseCell(keras.layers.Layer):
 
     @implementation.setter
     def implementation(self, implementation: Implementation) -> None:
-        self.glimpse.implementation = implementation
+        for part in self._in_either_form:
+            part.implementation = implementation
+
+    @property
+    def _in_either_form(self):
+        """What has an `implementation`."""
+        return [self.glimpse]
 
     def _frozen(self):
         """Names of the parts that are frozen."""

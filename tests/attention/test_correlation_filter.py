@@ -2,9 +2,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ratm_tf.attention.correlation_filter import CorrelationFilter, peak
+from ratm_tf.attention.correlation_filter import (
+    CorrelationFilter,
+    peak,
+    standardized,
+)
 
-CELLS, CHANNELS, RIDGE = 16, 3, 0.016
+# Channels in whole vectors, and some more.
+CELLS, CHANNELS, RIDGE = 16, 19, 0.016
 MOST = 7
 RNG = np.random.default_rng(0)
 
@@ -74,9 +79,11 @@ def reference_response(spectrum, maps):
 
 @pytest.mark.parametrize("support", [None, 0.5])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_it_is_the_ridge_regression_of_several_windows(support, dtype):
+def test_it_is_the_ridge_regression_of_several_windows(support, dtype, implementation):
     samples, searched = smooth_maps(2), smooth_maps(3)
-    subject = CorrelationFilter(CELLS, support, ridge=RIDGE)
+    subject = CorrelationFilter(
+        CELLS, support, ridge=RIDGE, implementation=implementation
+    )
     fits = subject.fit(tf.constant(samples, dtype))
     solved = subject.solve(*(tf.reduce_mean(fit, axis=0)[tf.newaxis] for fit in fits))
     response = subject.respond(solved, tf.constant(searched, dtype))
@@ -88,16 +95,18 @@ def test_it_is_the_ridge_regression_of_several_windows(support, dtype):
     )
 
 
-def test_each_sequence_has_its_own_filter_and_windows():
-    samples, searched = smooth_maps(2), smooth_maps(2, 3)
-    subject = CorrelationFilter(CELLS)
+def test_each_sequence_has_its_own_filter_and_windows(implementation):
+    samples, searched = np.float32(smooth_maps(2)), np.float32(smooth_maps(2, 3))
+    subject = CorrelationFilter(CELLS, 0.5, implementation=implementation)
     solved = subject.solve(*subject.fit(tf.constant(samples)))
     together = subject.respond(
         solved, tf.reshape(tf.constant(searched), [6, CELLS, CELLS, CHANNELS])
     )
     for index in range(2):
-        alone = subject.respond(solved[index : index + 1], tf.constant(searched[index]))
-        np.testing.assert_allclose(together[3 * index : 3 * index + 3], alone, 0, 1e-12)
+        one = slice(index, index + 1)
+        learnt = subject.solve(*subject.fit(tf.constant(samples[one])))
+        alone = subject.respond(learnt, tf.constant(searched[index]))
+        np.testing.assert_allclose(together[3 * index : 3 * index + 3], alone, 0, 1e-5)
 
 
 def test_a_support_leaves_the_surroundings_out():
@@ -135,20 +144,50 @@ def test_gradients_are_right():
     np.testing.assert_allclose(theory[0], numeric[0], 1e-4, 1e-7)
 
 
-def test_a_peak_lies_between_cells():
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_peak_lies_between_cells(dtype, implementation):
     x, y = np.meshgrid(*[np.arange(CELLS) - CELLS // 2] * 2)
     response = np.exp(-0.5 * ((x - 3.3) ** 2 + (y + 2.2) ** 2) / 9)
-    place, height, sharpness = peak(tf.constant(response[np.newaxis]))
+    place, height, sharpness = peak(
+        tf.constant(response[np.newaxis], dtype), implementation
+    )
     np.testing.assert_allclose(place[0], [3.3, -2.2], atol=0.02)
-    assert height[0] == response.max()
+    np.testing.assert_allclose(height[0], response.max(), rtol=1e-6)
     low = response.min()
     expected = (response.max() - low) ** 2 / np.mean((response - low) ** 2)
-    np.testing.assert_allclose(sharpness[0], expected)
+    np.testing.assert_allclose(sharpness[0], expected, rtol=1e-5)
 
 
-def test_a_flat_response_has_a_peak_somewhere():
-    place, height, sharpness = peak(tf.zeros([1, CELLS, CELLS]))
+@pytest.mark.parametrize("place", [(0, 0), (CELLS - 1, CELLS - 1)])
+def test_beside_a_peak_at_an_edge_is_the_other_edge(place, implementation):
+    response = RNG.uniform(0, 0.5, [1, CELLS, CELLS]).astype(np.float32)
+    row, column = place
+    response[0, row, column] = 1
+    flat, index = response.ravel(), row * CELLS + column
+    offset = []
+    for step in (1, CELLS):
+        before, after = flat[index - step], flat[(index + step) % CELLS**2]
+        offset.append(0.5 * (after - before) / (2 - before - after))
+    expected = np.array([column, row]) - CELLS // 2 + offset
+    found, _, _ = peak(tf.constant(response), implementation)
+    np.testing.assert_allclose(found[0], expected, rtol=1e-5)
+
+
+def test_a_flat_response_has_a_peak_somewhere(implementation):
+    place, height, sharpness = peak(tf.zeros([1, CELLS, CELLS]), implementation)
     assert np.isfinite(place).all() and height[0] == 0 and sharpness[0] == 0
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("channels", [1, 3, 16])
+def test_maps_are_standardized(centred, channels, implementation):
+    maps = RNG.normal(2.0, 3.0, [2, 5, 7, channels]).astype(np.float32)
+    found = standardized(tf.constant(maps), 0.1, 0.2, centred, implementation)
+    expected = np.float64(maps)
+    if centred:
+        expected = expected - expected.mean(axis=(1, 2), keepdims=True)
+    power = np.mean(expected**2, axis=(1, 2, 3), keepdims=True)
+    np.testing.assert_allclose(found, expected / (np.sqrt(power + 0.1) + 0.2), 0, 1e-5)
 
 
 @pytest.mark.parametrize("cells", [3, 2, 7])
