@@ -79,9 +79,9 @@ class CorrelationCell(GlimpseCell):
             one frame in which all `B` targets are.
         states: list of float32 tensors: the raw window `[B, 6]` about the box of the
             frame before; `[B, 4]`, frames seen, the usual confidence and the first raw
-            stride; the GRU's state; and the memory, twice each, of the first frame and
-            of late ones: numerators and denominators of the filter and of that of the
-            windows' middles, and histograms.
+            stride; the GRU's state; and the memories of the first frame and of late
+            ones, each of them numerators and denominators of the filter and of that of
+            the windows' middles, and histograms.
 
     Returns:
         `(output, new_states)`. `output` `[B, 7 + N*M*C]`, float32, is the window in
@@ -157,8 +157,8 @@ class CorrelationCell(GlimpseCell):
     @property
     def state_size(self) -> list[int]:
         """Sizes of the states, see above."""
-        memories = [2 * math.prod(shape) for shape in self._memory_shapes]
-        return [6, 4, self.units, *memories]
+        memory = sum(map(math.prod, self._memory_shapes))
+        return [6, 4, self.units, memory, memory]
 
     @property
     def output_size(self) -> int:
@@ -180,14 +180,11 @@ class CorrelationCell(GlimpseCell):
         self, frame: TensorLike, states: list[tf.Tensor], training: bool | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         frame = tf.convert_to_tensor(frame)
-        activations, known, hidden, *memories = states
+        activations, known, hidden, first, late = states
         known = _Known(*tf.split(known, [1, 1, 2], axis=-1))
         stride = tf.abs(activations[:, 4:])
-        memories = [
-            tf.reshape(memory, [-1, 2, *shape])
-            for memory, shape in zip(memories, self._memory_shapes, strict=True)
-        ]
-        found, votes, likely = self._sought(frame, activations, known, memories)
+        memory = 0.5 * (first + late)
+        found, votes, likely = self._sought(frame, activations, known, memory)
         confidence = found.confidence(known.usual)
         good = (confidence >= _LOST) & ~known.begins
 
@@ -195,19 +192,29 @@ class CorrelationCell(GlimpseCell):
         score, hidden = self._judged(found, votes, likely, grown, known, hidden)
         located, window = self._located(frame, activations, found, votes, good, known)
         glimpse, _ = self.read(frame, located[:, tf.newaxis])
-        memories = self._remembered(memories, glimpse, good, known)
+        looks = self._looks(glimpse)
+        first = tf.where(known.begins, looks, first)
+        rate = tf.where(known.begins, 1.0, _RATE * tf.cast(good, tf.float32))
+        late = late + rate * (looks - late)
         known = tf.concat(known.renewed(found.value, stride, good), axis=-1)
 
         pixels = tf.reshape(glimpse, [-1, math.prod(self.glimpse_shape)])
         # A score teaches how to judge, not how to look: that is learnt before.
         window, pixels = tf.stop_gradient(window), tf.stop_gradient(pixels)
         output = tf.concat([window, score, pixels], axis=-1)
-        located, known, *memories = map(tf.stop_gradient, [located, known, *memories])
-        return output, [located, known, hidden, *memories]
+        located, known, first, late = map(
+            tf.stop_gradient, [located, known, first, late]
+        )
+        return output, [located, known, hidden, first, late]
 
-    def _sought(self, frame, activations, known, memories):
+    def _sought(self, frame, activations, known, memory):
         """The target: where it is, how it grows, and the likelihood of colours."""
-        *fits, histograms = [tf.reduce_mean(memory, axis=1) for memory in memories]
+        shapes = self._memory_shapes
+        parts = tf.split(memory, [*map(math.prod, shapes)], axis=-1)
+        *fits, histograms = [
+            tf.reshape(part, [-1, *shape])
+            for part, shape in zip(parts, shapes, strict=True)
+        ]
         filters = self.filter.solve(*fits[:2])
         sizes = tf.constant(_SIZES)[:, tf.newaxis]
         windows = activations[:, tf.newaxis] * tf.pad(
@@ -253,16 +260,6 @@ class CorrelationCell(GlimpseCell):
         center = tf.clip_by_value(center, -1.0, 1.0)
         located = tf.concat([center, factor * activations[:, 2:]], axis=-1)
         return self._not_too_small(frame, tf.where(known.begins, activations, located))
-
-    def _remembered(self, memories, glimpse, good, known):
-        """The memories, renewed by a window on the target."""
-        rate = _RATE * tf.cast(good, tf.float32)
-        late = tf.concat([tf.zeros_like(rate), rate], axis=-1)
-        shares = tf.where(known.begins, 1.0, late)
-        return [
-            _renewed(memory, sample, shares)
-            for memory, sample in zip(memories, self._looks(glimpse), strict=True)
-        ]
 
     def _searched(self, frame, windows, filters, histograms, concentric):
         """What is found through `K` windows: `_Found`, maps and likelihood.
@@ -310,21 +307,26 @@ class CorrelationCell(GlimpseCell):
 
     def _votes(self, seen, maps, fit):
         """How the target grows, by whole windows and by their middles, in -1..1."""
-        inner = self._middle(maps, tf.repeat(seen.place[:, 0], len(_SIZES), axis=0))
+        inner = self._middle(maps, seen.place[:, 0])
         response = self.inner_filter.respond(self.inner_filter.solve(*fit), inner)
         height = tf.reduce_max(response, axis=[1, 2])
         height = tf.reshape(height, [-1, len(_SIZES)])
         return _vertex(tf.stack([seen.height[..., 0], height], axis=1))
 
     def _looks(self, glimpse):
-        """What one window on the target says for the memory."""
+        """What one window on the target says for the memory: `[B, all of it]`."""
         maps = self.described(glimpse)
         edge = self.filter.cells // 4
-        return [
+        looks = [
             *self.filter.fit(maps),
             *self.inner_filter.fit(self._unit(maps[:, edge:-edge, edge:-edge])),
             self.likelihood.histograms(glimpse[:, 0]),
         ]
+        flat = [
+            tf.reshape(look, [-1, math.prod(shape)])
+            for look, shape in zip(looks, self._memory_shapes, strict=True)
+        ]
+        return tf.concat(flat, axis=-1)
 
     def described(self, glimpses: tf.Tensor) -> tf.Tensor:
         """Features of glimpses, whatever their light and contrast.
@@ -349,13 +351,15 @@ class CorrelationCell(GlimpseCell):
         return standardized(maps, ridge=1e-3, implementation=self.implementation)
 
     def _middle(self, maps, places):
-        """The half of maps about the cells nearest to places."""
-        half = self.filter.cells // 2
+        """The halves of `K` maps each about the cells nearest to places."""
+        cells, half = self.filter.cells, self.filter.cells // 2
         start = tf.cast(tf.round(places), tf.int32) + half // 2
         start = tf.clip_by_value(start, 0, half)
         columns, rows = tf.unstack(start[..., tf.newaxis] + tf.range(half), axis=1)
-        maps = tf.gather(maps, rows, axis=1, batch_dims=1)
-        return self._unit(tf.gather(maps, columns, axis=2, batch_dims=1))
+        maps = tf.reshape(maps, [-1, len(_SIZES), cells, cells, self._maps])
+        maps = tf.gather(maps, rows, axis=2, batch_dims=1)
+        maps = tf.gather(maps, columns, axis=3, batch_dims=1)
+        return self._unit(tf.reshape(maps, [-1, half, half, self._maps]))
 
     def _not_too_small(self, frame, activations):
         """Raw windows with a stride of some pixels, and the windows in pixels."""
@@ -494,11 +498,3 @@ def _at(maps, place):
     nearest = tf.clip_by_value(nearest, 0, cells - 1)
     index = nearest[:, 1:] * cells + nearest[:, :1]
     return tf.gather(tf.reshape(maps, [-1, cells**2]), index, batch_dims=1)
-
-
-def _renewed(memory, sample, shares):
-    """Moves the memories `[B, 2, ...]` by their shares `[B, 2]` towards a sample."""
-    shape = memory.shape[2:]
-    shares = tf.reshape(shares, [-1, 2, *[1] * len(shape)])
-    memory += shares * (sample[:, tf.newaxis] - memory)
-    return tf.reshape(memory, [-1, 2 * math.prod(shape)])

@@ -54,12 +54,12 @@ def fused_op(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         @functools.wraps(function)
         def call(implementation: Implementation, *tensors, **options):
             dtype = next(x.dtype for x in tensors if tf.is_tensor(x))
-            tensors = [
+            inputs = [
                 tf.constant(x, dtype) if isinstance(x, np.ndarray) else x
                 for x in tensors
             ]
             op = _op(name, implementation) if dtype == tf.float32 else None
-            return (op or function)(*tensors, **options)
+            return (op or function)(*inputs, **options)
 
         return call
 

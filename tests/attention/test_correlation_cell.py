@@ -99,11 +99,11 @@ def test_it_keeps_the_first_frame_and_learns_nothing_of_what_hides_its_target(tr
     frames, boxes = film(WALK[:5])
     frames[0, 4] = 128
     states = tracker.initial_state(1, (HEIGHT, WIDTH), boxes[:, 0])
-    numerators = []
+    memories = []
     for frame in frames[0]:
         _, states = tracker.quick_step(frame[np.newaxis], states)
-        numerators.append(states[3].numpy().reshape(2, -1))
-    first, late = np.stack(numerators, axis=1)
+        memories.append([state.numpy()[0] for state in states[3:]])
+    first, late = np.stack(memories, axis=1)
     np.testing.assert_array_equal(first, np.tile(first[:1], [5, 1]))
     np.testing.assert_array_equal(first[0], late[0])
     changes = np.abs(np.diff(late, axis=0)).max(axis=1)
