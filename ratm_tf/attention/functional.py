@@ -245,8 +245,8 @@ def gradients(function, inputs, upstream):
         A list, None for inputs that are not floating.
 
     Example:
-    >>> gradients(tf.square, [tf.constant(3.0)], tf.constant(1.0))[0].numpy()
-    np.float32(6.0)
+    >>> float(gradients(tf.square, [tf.constant(3.0)], tf.constant(1.0))[0])
+    6.0
     """
     # In the gradient of a loop, inputs belong to another graph until copied.
     inputs = [tf.identity(x) for x in inputs]
