@@ -1,5 +1,8 @@
 """A video of one person that crosses the view of a camera."""
 
+import functools
+import statistics
+
 import numpy as np
 
 from ratm_tf.datasets.people.detector import detect
@@ -9,6 +12,10 @@ from ratm_tf.opencv import cv2
 
 _VISIBLE = 0.3  # A person is there as long as this part of its width is.
 _LAYER_SCALE = 1.15  # Layers are larger than at first, for people that come nearer.
+_MARGIN = 3  # Transparent pixels around a layer.
+_NORMAL = np.array(
+    [statistics.NormalDist().inv_cdf((n + 0.5) / 256) for n in range(256)], np.float32
+)
 
 
 def film(streams, cutouts, streets, num_frames, frame_size):
@@ -39,7 +46,7 @@ def film(streams, cutouts, streets, num_frames, frame_size):
     rng = streams("scene")
     cutout = cutouts[rng.integers(len(cutouts))]
     street = streets[rng.integers(len(streets))]
-    background, maps, sway = _background(rng, street, num_frames, frame_size)
+    background, path, sway = _background(rng, street, num_frames, frame_size)
     motion = cross(rng, num_frames, frame_size)
     layers, extents = stride_cycle(
         _dressed(rng, cutout, background.mean()),
@@ -47,9 +54,10 @@ def film(streams, cutouts, streets, num_frames, frame_size):
         motion.spread,
         motion.lean,
     )
-    places = _places(motion, sway, layers.shape[1:3])
     phases = np.floor(motion.phase * PHASES).astype(int) % PHASES
-    whole = _moved(extents[phases], places)
+    poses = np.minimum(phases, PHASES - phases)
+    scale, shift = _places(motion, sway, layers.shape[2:])
+    whole = _moved(extents[poses], scale, shift)
     limits = np.array(frame_size[::-1]) - 0.5
     boxes = np.concatenate(
         [np.clip(whole[:, :2], -0.5, limits), np.clip(whole[:, 2:], -0.5, limits)], 1
@@ -62,16 +70,14 @@ def film(streams, cutouts, streets, num_frames, frame_size):
         streams("detector"), motion.hip, motion.feet, motion.height, frame_size
     )[last]
 
-    views = (
-        _with_person(
-            _view(background, maps[t], frame_size),
-            layers[phases[t]],
-            places[t],
-            whole[t],
-        )
-        for t in range(num_frames)
-    )
-    frames = np.stack(list(_exposed(streams("sensor"), views)))
+    lens, light, noise = _camera(streams("sensor"), num_frames, frame_size)
+    view = _views(lens(background), path, frame_size)
+    put_person = _person(layers, extents, poses, scale, whole, lens, frame_size)
+    frames = np.empty([num_frames, *frame_size], np.uint8)
+    for t, frame in enumerate(frames):
+        picture = view(t)
+        put_person(picture, t)
+        cv2.addWeighted(picture, light[t], noise(t), 1, 0, frame, cv2.CV_8U)
     return {
         "frames": frames[..., np.newaxis],
         "boxes": boxes[last].astype(np.float32),
@@ -83,23 +89,23 @@ def film(streams, cutouts, streets, num_frames, frame_size):
 
 def _dressed(rng, cutout, surroundings):
     """The person in darker or brighter clothes, with contrast to its surroundings."""
-    covered = cutout.grey[cutout.alpha > 0.5].astype(np.float32)
+    covered, *_ = cv2.mean(cutout.grey, (cutout.alpha > 0.5).view(np.uint8))
     darker = surroundings > 70 and (surroundings > 185 or rng.random() < 0.75)
     contrast = rng.uniform(25, 110) * (-1 if darker else 1)
     mean = np.clip(surroundings + contrast, 25, 230)
     gain = rng.uniform(0.5, 1.1)
-    grey = (cutout.grey - covered.mean()) * gain + mean
-    return cutout._replace(grey=np.clip(grey, 0, 255).astype(np.float32))
+    greys = np.clip((np.arange(256) - covered) * gain + mean, 0, 255)
+    return cutout._replace(grey=cv2.LUT(cutout.grey, greys.astype(np.float32)))
 
 
 def _background(rng, street, num_frames, frame_size):
-    """A plain background or a street, affine maps from frames to it, and its sway."""
-    rows, columns = frame_size
+    """A plain background or a street, the frames' corners in it, and its sway."""
+    size = np.array(frame_size[::-1])
     plain = rng.random() < 0.6
     picture = _plain(rng, street.shape) if plain else _street(rng, street)
-    zoom = min(street.shape[0] / rows, street.shape[1] / columns)
+    zoom = np.min(np.array(street.shape[::-1]) / size)
     zoom = 1.0 if plain else rng.uniform(1, max(zoom, 1))
-    room = np.array(street.shape[::-1]) - zoom * np.array([columns, rows])
+    room = np.array(street.shape[::-1]) - zoom * size
     corner = rng.uniform(0, np.maximum(room, 0))
     pan = rng.uniform(-1, 1) if rng.random() < 0.2 else 0.0
     shake = rng.uniform(0, 0.8) if rng.random() < 0.5 else 0.0
@@ -108,11 +114,11 @@ def _background(rng, street, num_frames, frame_size):
     sway = shake * sum(
         np.sin(beat * time + shift) for beat, shift in zip(beats, shifts, strict=True)
     )
-    offset = sway + pan * np.concatenate([time, 0 * time], axis=1)
-    maps = np.zeros([num_frames, 2, 3])
-    maps[:, 0, 0] = maps[:, 1, 1] = zoom
-    maps[:, :, 2] = corner + zoom * offset
-    return picture, maps, sway
+    # As sharp as it was, also when it is moved by parts of pixels later.
+    picture = cv2.resize(
+        picture, None, fx=1 / zoom, fy=1 / zoom, interpolation=cv2.INTER_CUBIC
+    )
+    return picture, corner / zoom + sway + pan * time * [1, 0], sway
 
 
 def _street(rng, street):
@@ -129,67 +135,100 @@ def _plain(rng, shape):
     horizon = rng.uniform(0.3, 0.9) * rows
     softness = rng.uniform(0.5, 30)
     share = 1 / (1 + np.exp((horizon - np.arange(rows)[:, np.newaxis]) / softness))
-    picture = wall + (ground - wall) * share + np.zeros(shape)
+    picture = (wall + (ground - wall) * share).astype(np.float32)
     for cells, strength in (((4, 5), 12), ((24, 32), 5)):
         clouds = rng.normal(0, rng.uniform(0, strength), cells).astype(np.float32)
-        picture += cv2.resize(clouds, (columns, rows), interpolation=cv2.INTER_CUBIC)
+        clouds = cv2.resize(clouds, (columns, rows), interpolation=cv2.INTER_CUBIC)
+        picture = picture + clouds
     grain = rng.normal(0, 1, shape).astype(np.float32)
     grain = cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.7, 3.0), sigmaY=0.7)
-    picture += grain * rng.uniform(0, 8) / grain.std()
-    return np.clip(picture, 0, 255).astype(np.float32)
+    picture += grain * (rng.uniform(0, 8) / grain.std())
+    return np.clip(picture, 0, 255)
 
 
 def _places(motion, sway, layer_size):
-    """Affine maps [T, 2, 3] from a layer to the frames."""
+    """Scale and shift [T, 2] from a layer to the frames, mirrored where negative."""
     rows, columns = layer_size
     scale = motion.height / (_LAYER_SCALE * motion.height[0])
-    places = np.zeros([len(scale), 2, 3])
-    places[:, 0, 0] = scale * motion.facing
-    places[:, 1, 1] = scale
-    places[:, 0, 2] = motion.hip - places[:, 0, 0] * (columns // 2) - sway[:, 0]
-    places[:, 1, 2] = motion.feet - scale * (rows - 3) - sway[:, 1]
-    return places
+    scale = np.stack([scale * motion.facing, scale], axis=1)
+    anchor = np.stack([motion.hip, motion.feet], axis=1)
+    return scale, anchor - scale * [columns // 2, rows - 3] - sway
 
 
-def _moved(boxes, places):
-    """The boxes [T, 4] under affine maps [T, 2, 3] that may mirror."""
-    scale, shift = places[:, [0, 1], [0, 1]], places[:, :, 2]
+def _moved(boxes, scale, shift):
+    """The boxes [T, 4] in the frames, also where they are mirrored."""
     ends = boxes[:, :2] * scale + shift, boxes[:, 2:] * scale + shift
     return np.concatenate([np.minimum(*ends), np.maximum(*ends)], axis=1)
 
 
-def _view(background, matrix, frame_size):
-    """What the camera sees of the background, float32 [h, w]."""
-    return cv2.warpAffine(
-        background,
-        matrix,
-        frame_size[::-1],
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REFLECT_101,
-    )
-
-
-def _with_person(frame, layer, place, extent):
-    """Puts the person into a frame, where `extent` is the box around it."""
-    limits = np.tile(frame.shape[::-1], 2)
-    around = np.floor(extent + [-3, -3, 4, 4])
-    x1, y1, x2, y2 = np.clip(around, 0, limits).astype(int)
-    if x1 < x2 and y1 < y2:
-        place = place - [[0, 0, x1], [0, 0, y1]]
-        person = cv2.warpAffine(layer, place, (x2 - x1, y2 - y1))
-        part = frame[y1:y2, x1:x2]
-        part *= 1 - person[..., 1]
-        part += person[..., 0]
-    return frame
-
-
-def _exposed(rng, frames):
-    """Yields what the sensor makes of each frame's light, as uint8."""
+def _camera(rng, num_frames, frame_size):
+    """A lens that blurs a picture, the light [T], and a function of t, the noise."""
     flicker, period = rng.uniform(0, 0.08), rng.uniform(8, 80)
     shift, drift = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.002)
-    blur, noise = rng.uniform(0.3, 0.9), np.float32(rng.uniform(0.5, 6))
-    for t, frame in enumerate(frames):
-        light = 1 + flicker * np.sin(2 * np.pi * t / period + shift) + drift * t
-        frame = cv2.GaussianBlur(frame, (3, 3), blur) * np.float32(light)
-        frame += noise * rng.standard_normal(frame.shape, np.float32)
-        yield np.clip(np.rint(frame), 0, 255).astype(np.uint8)
+    blur, strength = rng.uniform(0.3, 0.9), np.float32(rng.uniform(0.5, 6))
+    time = np.arange(num_frames)
+    light = 1 + flicker * np.sin(2 * np.pi * time / period + shift) + drift * time
+
+    # Every frame shows another part of one sheet of noise.
+    rows, columns = frame_size
+    words = [rows + 64, columns // 8 + 9]
+    sheet = rng.integers(2**64, size=words, dtype=np.uint64).view(np.uint8)
+    sheet = cv2.LUT(sheet, strength * _NORMAL)
+    corners = rng.integers(64, size=[num_frames, 2]).tolist()
+
+    def noise(t):
+        y, x = corners[t]
+        return sheet[y : y + rows, x : x + columns]
+
+    return functools.partial(cv2.GaussianBlur, ksize=(3, 3), sigmaX=blur), light, noise
+
+
+def _views(picture, corners, frame_size):
+    """Function of t, the part of a picture from a corner on, float32 [h, w]."""
+    size = np.array(frame_size[::-1])
+    corners = np.round(32 * corners) / 32  # So that float32 holds them exactly.
+    before = np.ceil(np.maximum(-corners.min(axis=0), 0)).astype(int)
+    after = np.ceil(corners.max(axis=0)).astype(int) + size - picture.shape[::-1]
+    (left, top), (right, bottom) = before, np.maximum(after, 0)
+    picture = cv2.copyMakeBorder(
+        picture, top, bottom, left, right, cv2.BORDER_REFLECT_101
+    )
+    centers = (corners + before + (size - 1) / 2).tolist()
+    return lambda t: cv2.getRectSubPix(picture, frame_size[::-1], centers[t])
+
+
+def _person(layers, extents, poses, scale, whole, lens, frame_size):
+    """Function that puts the person into frame t, float32 [h, w]."""
+    around = (extents + 0.5).astype(int) + [0, 0, 2 * _MARGIN, 2 * _MARGIN]
+    parts = np.floor(whole + [-_MARGIN, -_MARGIN, _MARGIN + 1, _MARGIN + 1])
+    parts = np.clip(parts, 0, np.tile(frame_size[::-1], 2)).astype(int)
+    factors = scale[:, 1]
+    corners = whole[:, :2] - _MARGIN * factors[:, np.newaxis]
+    centers = (parts[:, :2] + parts[:, 2:]) / 2 - corners - 1
+    steps = np.sign(scale[:, 0]).astype(int)
+
+    @functools.cache
+    def planes(pose, step):
+        x1, y1, x2, y2 = around[pose]
+        padded = (
+            cv2.copyMakeBorder(plane, *(4 * [_MARGIN]), cv2.BORDER_CONSTANT)
+            for plane in layers[pose]
+        )
+        return [lens(plane[y1:y2, x1:x2][:, ::step]) for plane in padded]
+
+    def put_into(frame, t):
+        x1, y1, x2, y2 = parts[t].tolist()
+        if x1 < x2 and y1 < y2:
+            grey, covered = (
+                cv2.getRectSubPix(
+                    cv2.resize(plane, None, fx=factors[t], fy=factors[t]),
+                    (x2 - x1, y2 - y1),
+                    centers[t],
+                )
+                for plane in planes(poses[t], steps[t])
+            )
+            part = frame[y1:y2, x1:x2]
+            part *= 1 - covered
+            part += grey
+
+    return put_into
