@@ -18,7 +18,7 @@ _NORMAL = np.array(
 )
 
 
-def film(streams, cutouts, streets, num_frames, frame_size):
+def film(streams, cutouts, streets, num_frames, frame_size, coarse=False):
     """Films one person.
 
     Args:
@@ -27,6 +27,7 @@ def film(streams, cutouts, streets, num_frames, frame_size):
         streets: list of backgrounds to choose from, uint8 of shape [h, w].
         num_frames: T.
         frame_size: (height, width) in pixels.
+        coarse: whether the detector is a coarse one, see `detect`.
 
     Returns:
         Dict of arrays as described in `people_sequences`.
@@ -67,7 +68,12 @@ def film(streams, cutouts, streets, num_frames, frame_size):
     mask = np.logical_and.accumulate(visible | entering)
     last = np.minimum(np.arange(num_frames), mask.sum() - 1)
     detected = detect(
-        streams("detector"), motion.hip, motion.feet, motion.height, frame_size
+        streams("detector"),
+        motion.hip,
+        motion.feet,
+        motion.height,
+        frame_size,
+        coarse,
     )[last]
 
     lens, light, noise = _camera(streams("sensor"), num_frames, frame_size)

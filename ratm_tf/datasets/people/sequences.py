@@ -1,5 +1,7 @@
 """KTH-like videos of people that walk, jog and run, as a `tf.data` pipeline."""
 
+from typing import Literal
+
 import numpy as np
 import tensorflow as tf
 
@@ -7,6 +9,7 @@ from ratm_tf.datasets.arguments import (
     SPLITS,
     height_and_width,
     integer,
+    one_of,
     sequence_indices,
 )
 from ratm_tf.datasets.people import FRAME_SIZE
@@ -29,6 +32,7 @@ def people_sequences(
     seed: int = 0,
     frame_size: Size = FRAME_SIZE,
     pennfudan_path: Path | None = None,
+    detector: Literal["fine", "coarse"] = "fine",
 ) -> tf.data.Dataset:
     """Builds videos of one person that crosses the view, in the manner of KTH.
 
@@ -55,6 +59,8 @@ def people_sequences(
         frame_size: (height, width) in pixels, each at least 64.
         pennfudan_path: optional folder of the Penn-Fudan database, see
             `load_penn_fudan`; without it, it is downloaded.
+        detector: of `detected_boxes`: "fine" errs in the first frames most, "coarse"
+            holds on to a part of the person for some frames, as KTH's often does.
 
     Returns:
         A `tf.data.Dataset` of dicts, here with a leading B if batched:
@@ -87,6 +93,7 @@ def people_sequences(
     """
     num_frames = integer("num_frames", num_frames, at_least=1)
     seed = integer("seed", seed)
+    coarse = one_of("detector", detector, ("fine", "coarse")) == "coarse"
     height, width = height_and_width(frame_size, at_least=64)
     if batch_size is not None:
         batch_size = integer("batch_size", batch_size, at_least=1)
@@ -107,6 +114,6 @@ def people_sequences(
             # Of one length, so that none of its 64-bit numbers runs into the next.
             return np.random.default_rng(np.array(path, np.int64).view(np.uint32))
 
-        return film(stream, cutouts, streets, num_frames, (height, width))
+        return film(stream, cutouts, streets, num_frames, (height, width), coarse)
 
     return rendered(indices, filmed, spec, batch_size)
