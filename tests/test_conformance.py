@@ -17,6 +17,7 @@ from ratm_tf import (
 from ratm_tf.features import EvenBrightness, GreyConv2D
 from ratm_tf.objectives import (
     LocalizationLoss,
+    OverlapLoss,
     PixelLoss,
     RelativeBoxLoss,
     WeightPenalty,
@@ -180,6 +181,7 @@ LOSSES = {
         (TRUE, PREDICTED),
     ),
     "RelativeBoxLoss": (RelativeBoxLoss, (TRUE, PREDICTED)),
+    "OverlapLoss": (OverlapLoss, (TRUE, PREDICTED)),
 }
 METRICS = {
     "MeanIoU": MeanIoU,

@@ -11,6 +11,7 @@ penalty (Eq. 18) is `WeightPenalty`, for `kernel_regularizer` of `ratm_tf.RATMCe
 import keras
 import tensorflow as tf
 
+from ratm_tf.boxes import iou
 from ratm_tf.types import Size, TensorLike
 
 
@@ -106,6 +107,28 @@ class RelativeBoxLoss(keras.losses.Loss):
         losses *= _share(mask, losses.dtype)
         losses._keras_mask = mask
         return losses
+
+
+@keras.saving.register_keras_serializable(package="ratm_tf")
+class OverlapLoss(keras.losses.Loss):
+    """What a box lacks of an IoU of 1, the measure of Table 1.
+
+    Boxes that do not overlap teach nothing: have a loss of their distance beside it.
+
+    Call arguments:
+        y_true, y_pred: boxes `[B, T, 4]` as `(x1, y1, x2, y2)` in pixels.
+
+    Example:
+    >>> loss = ratm_tf.objectives.OverlapLoss()
+    >>> float(loss([[[0.0, 0.0, 2.0, 4.0]]], [[[0.0, 0.0, 2.0, 3.0]]]))
+    0.25
+    """
+
+    def __init__(self, name: str = "overlap_loss", **kwargs: object) -> None:
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
+        return 1.0 - iou(y_true, y_pred)
 
 
 def _share(mask, dtype):

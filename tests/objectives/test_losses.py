@@ -3,7 +3,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ratm_tf.objectives import LocalizationLoss, PixelLoss, RelativeBoxLoss
+from ratm_tf.objectives import (
+    LocalizationLoss,
+    OverlapLoss,
+    PixelLoss,
+    RelativeBoxLoss,
+)
 
 RNG = np.random.default_rng(0)
 BOXES = RNG.uniform(0, 50, [2, 3, 2, 4]).astype(np.float32)
@@ -47,6 +52,7 @@ def test_pixel_loss_averages_over_the_glimpse():
     [
         (PixelLoss(), [2, 3, 5, 7, 2]),
         (LocalizationLoss((50, 100)), [2, 3, 4]),
+        (OverlapLoss(), [2, 3, 4]),
         (keras.losses.MeanAbsoluteError(), [2, 3, 4]),
         (keras.losses.MeanSquaredError(), [2, 3, 10]),
     ],
@@ -80,8 +86,17 @@ def test_relative_box_loss_counts_in_sizes_of_the_true_box():
     assert loss == 0 and not tape.gradient(loss, predicted).numpy().any()
 
 
+def test_overlap_loss_is_what_an_iou_lacks_of_one():
+    square = np.float32([[[10, 10, 20, 20]]])
+    losses = [
+        float(OverlapLoss()(square, square + np.float32(shift)))
+        for shift in ([0, 0, 0, 0], [5, 0, 5, 0], [0, 0, 10, 0], [10, 0, 10, 0])
+    ]
+    np.testing.assert_allclose(losses, [0, 2 / 3, 1 / 2, 1], atol=1e-6)
+
+
 @pytest.mark.parametrize(
-    "loss", [PixelLoss(), LocalizationLoss((50, 100)), RelativeBoxLoss()]
+    "loss", [PixelLoss(), LocalizationLoss((50, 100)), RelativeBoxLoss(), OverlapLoss()]
 )
 def test_serialization(loss):
     config = keras.saving.serialize_keras_object(loss)
