@@ -11,8 +11,8 @@ PRESET = flags.DEFINE_enum(
     "preset",
     "fast",
     ["fast", "best", "paper"],
-    "The recipe: 'fast' is the quickest good one, 'best' (of balls and digits) comes "
-    "closest to what can be known, 'paper' is the paper's.",
+    "The recipe: 'fast' is the quickest good one, 'best' comes closest to what can be "
+    "known, 'paper' is the paper's.",
 )
 _STEPS = flags.DEFINE_integer(
     "steps", None, "Training steps (default: the preset's).", lower_bound=1

@@ -21,9 +21,11 @@ from ratm_tf.objectives import WeightPenalty
 from ratm_tf.pretrained import load_pretrained
 from ratm_tf.recipes.experiment import Experiment
 from ratm_tf.recipes.recipe import (
+    BEST_PARTS,
     FAST_ON_TARGET,
     From,
     Recipe,
+    even_cnn,
     from_table,
     named,
     small_cnn,
@@ -42,17 +44,20 @@ class PeopleRecipe(Recipe):
         kth_dir: folder of KTH's videos and `KTHBoundingBoxInfo.txt`.
         skip_bad: whether to leave out KTH sequences that cannot be read.
         pennfudan_path: the Penn-Fudan database, for people; None downloads it.
+        detector: of the boxes of `dataset="people"` in training and validation, see
+            `ratm_tf.datasets.people_sequences`; test sequences have the fine one's.
         initial_model: a tracker of the same parts to start from, a `.keras` file or
             `pretrained:NAME`; None starts from scratch.
-        features: `"human_cnn"`, the paper's, or `"small_cnn"`, which learns from the
-            start.
+        features: `"human_cnn"`, the paper's; or `"small_cnn"` or `"even_cnn"`, which
+            sees glimpses of one contrast, and which both learn from the start.
         finetune: whether the human CNN learns, too.
         feature_scale: factor of the human CNN's convolutional features.
         hidden_scale: factor of its hidden features, in the objective.
         weight_penalty: factor of the penalty on `W` and `W_in` (Eq. 18).
         small_start: whether `W` and `W_in` start as small as in the authors' code.
-        validation_sequences: how many of `dataset="people"`, of `TRAIN_FRAMES` frames,
-            as `train_sequences` are; of KTH there are as many as there are.
+        validation_sequences: how many of `dataset="people"`, of as many frames as
+            `train_sequences` have: `train_frames`, and `TRAIN_FRAMES` at least; of KTH
+            there are as many as there are.
         first_frames: length of the training sequences at first.
         steps_per_frame: steps until they are a frame longer, up to `train_frames`.
 
@@ -67,6 +72,7 @@ class PeopleRecipe(Recipe):
     kth_dir: str = "data/kth"
     skip_bad: bool = False
     pennfudan_path: str | None = None
+    detector: str = "fine"
     initial_model: str | None = None
     features: str
     finetune: bool = False
@@ -117,8 +123,8 @@ class PeopleRecipe(Recipe):
         options = {}
         if self.weight_penalty:
             options["kernel_regularizer"] = WeightPenalty(self.weight_penalty)
-        if self.features == "small_cnn":
-            options["features"] = small_cnn(self.glimpse_size)
+        if self.features in _LEARNT:
+            options["features"] = _LEARNT[self.features](self.glimpse_size)
         else:
             cnn = load_pretrained("human_cnn")
             scale = self.feature_scale
@@ -174,13 +180,21 @@ class PeopleRecipe(Recipe):
         }
         examples = people_sequences(
             "test" if split == "test" else "train",
-            num_frames=self.test_frames if split == "test" else TRAIN_FRAMES,
+            num_frames=(
+                self.test_frames
+                if split == "test"
+                else max(self.train_frames, TRAIN_FRAMES)
+            ),
             num_sequences=counts[split],
             start=self.train_sequences if split == "validation" else 0,
             seed=seed,
             pennfudan_path=self.pennfudan_path,
+            detector="fine" if split == "test" else self.detector,
         )
         return examples.map(_as_detected)
+
+
+_LEARNT = {"small_cnn": small_cnn, "even_cnn": even_cnn}
 
 
 def _as_detected(example):
@@ -241,6 +255,7 @@ _PAPER = {
     "first_frames": From(5, "section 6.3"),
     "steps_per_frame": From(160, "section 6.3"),
     "patience": From(16, "ours: as long as ten lengths; the best weights are kept"),
+    "detector": From("fine", "ours: people in place of KTH's"),
     "skip_bad": From(False, "ours: a sequence that cannot be read is an error"),
     "kth_dir": From("data/kth", "section 6.3: KTH"),
     "pennfudan_path": From(None, "ours: people in place of KTH's"),
@@ -251,11 +266,26 @@ _FAST = FAST_ON_TARGET | {
     "train_frames": 20,
     "first_frames": 20,
 }
+_BEST = (
+    _FAST
+    | BEST_PARTS
+    | {
+        "losses": {"corner_boxes": "relative", "boxes": "overlap"},
+        "loss_weights": {"corner_boxes": 1.0, "boxes": 0.5},
+        "detector": "coarse",
+        "train_sequences": 4_000,
+        "train_frames": 28,  # as many as are unrolled
+        "first_frames": 28,
+        "warmup_steps": 100,
+        "steps": 2_000,
+        "patience": None,
+    }
+)
 
 
 def people(
     dataset: Literal["people", "kth"] = "people",
-    preset: Literal["fast", "paper"] = "fast",
+    preset: Literal["fast", "best", "paper"] = "fast",
     test_subject: int | None = None,
     **changes: object,
 ) -> PeopleRecipe:
@@ -264,9 +294,11 @@ def people(
     Args:
         dataset: `"kth"`, with one subject left out, or `"people"`, KTH-like videos of
             cut-out people.
-        preset: `"paper"`, the paper's, with where each field is from in `sources`; or
+        preset: `"paper"`, the paper's, with where each field is from in `sources`;
             `"fast"`, the quickest good one: a GRU with a small CNN of its own, whose
-            windows move in units of their size.
+            windows move in units of their size; or `"best"`, which also sees where its
+            window is and what is around it, in even light, and trains longer, on more
+            and longer sequences, whose boxes err as KTH's do.
         test_subject: the KTH subject to leave out, 1..25.
         **changes: fields of `PeopleRecipe` with other values.
 
@@ -285,7 +317,7 @@ def people(
         raise ValueError(
             f"Expected `dataset` to be 'kth' or 'people'. Received: {dataset!r}"
         )
-    table = named("preset", preset, {"paper": _PAPER, "fast": _FAST})
+    table = named("preset", preset, {"paper": _PAPER, "fast": _FAST, "best": _BEST})
     if dataset == "kth":
         tests = From(None, "section 6.3: all sequences of a subject, whole")
         data = {"test_frames": tests, "test_sequences": tests}

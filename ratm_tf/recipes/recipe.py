@@ -14,7 +14,13 @@ import tensorflow as tf
 from ratm_tf import pretrained
 from ratm_tf.attention import IRNNCell, RATMCell
 from ratm_tf.features import EvenBrightness
-from ratm_tf.objectives import LocalizationLoss, MeanIoU, PixelLoss, RelativeBoxLoss
+from ratm_tf.objectives import (
+    LocalizationLoss,
+    MeanIoU,
+    OverlapLoss,
+    PixelLoss,
+    RelativeBoxLoss,
+)
 from ratm_tf.tracker import Tracker
 from ratm_tf.types import Implementation
 
@@ -25,6 +31,7 @@ _LOSSES = {
     "absolute": keras.losses.MeanAbsoluteError,
     "crossentropy": keras.losses.BinaryCrossentropy,
     "localization": LocalizationLoss,
+    "overlap": OverlapLoss,
     "pixels": PixelLoss,
     "relative": RelativeBoxLoss,
     "squared": keras.losses.MeanSquaredError,
@@ -53,8 +60,8 @@ class Recipe(abc.ABC):
         box, box_scale: see `ratm_tf.Tracker`.
         frame_size: `(H, W)` of the frames, in pixels.
         losses: by output, `"absolute"`, `"squared"`, `"crossentropy"`, `"pixels"`,
-            `"localization"` or `"relative"`: the mean error, or binary cross-entropy,
-            of Keras, or a loss of `ratm_tf.objectives`.
+            `"localization"`, `"relative"` or `"overlap"`: the mean error, or binary
+            cross-entropy, of Keras, or a loss of `ratm_tf.objectives`.
         loss_weights: by output.
         reduction: of the losses over a batch, as Keras names it.
         optimizer: `"sgd"` or `"adam"`.
@@ -391,6 +398,31 @@ def _learnt(tracker):
     return [weight for part in parts for weight in part.weights]
 
 
+def even_cnn(glimpse_size, channels=1):
+    """Features of glimpses, all of one mean and contrast, that learn from the start.
+
+    Args:
+        glimpse_size: `(N, M)`, rows and columns.
+        channels: those of a glimpse.
+
+    Returns:
+        A `keras.Model` of glimpses `[B, N, M, channels]`.
+    """
+    convolution = functools.partial(
+        keras.layers.Conv2D, strides=2, padding="same", activation="relu"
+    )
+    return keras.Sequential(
+        [
+            keras.Input([*glimpse_size, channels]),
+            keras.layers.LayerNormalization(axis=[1, 2, 3], center=False, scale=False),
+            convolution(16, 5),
+            convolution(32, 3),
+            convolution(48, 3),
+        ],
+        name="features",
+    )
+
+
 FAST_ON_TARGET = {
     "recurrent_cell": "gru",
     "units": 100,
@@ -409,6 +441,15 @@ FAST_ON_TARGET = {
     "patience": 10,
 }
 """What the quick recipes share whose trackers start on a given target."""
+
+BEST_PARTS = {
+    "features": "even_cnn",
+    "units": 128,
+    "sees_window": True,
+    "scales": (1.0, 2.0),  # all of a person of whom the first box has a part
+    "box": "corner",
+}
+"""The parts of the packaged tracker of people that `FAST_ON_TARGET` has otherwise."""
 
 
 def named(argument, name, choices):

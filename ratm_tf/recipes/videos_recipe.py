@@ -14,8 +14,10 @@ from ratm_tf.datasets.annotated.folder import find_videos
 from ratm_tf.datasets.annotated.videos import split_of
 from ratm_tf.recipes.experiment import Experiment
 from ratm_tf.recipes.recipe import (
+    BEST_PARTS,
     FAST_ON_TARGET,
     Recipe,
+    even_cnn,
     from_table,
     named,
     small_cnn,
@@ -36,8 +38,8 @@ class VideosRecipe(Recipe):
         first_frame: the number of the first frame in the column `frame` of tables.
         initial_model: a tracker of the same parts to start from, a `.keras` file or
             `pretrained:NAME`; None starts from scratch.
-        features: `"small_cnn"`, which learns from the start; or `"pixels"`, the glimpse
-            as it is.
+        features: `"even_cnn"` or `"small_cnn"`, which learn from the start, see
+            `PeopleRecipe`; or `"pixels"`, the glimpse as it is.
         channels: of the frames, 1 for grey, 3 for RGB.
 
     Example:
@@ -49,13 +51,14 @@ class VideosRecipe(Recipe):
     data_dir: str
     first_frame: int = 0
     initial_model: str | None
-    features: str = "small_cnn"
+    features: str = "even_cnn"
     channels: int = 1
 
     def build(
         self, *, seed: int = 0, implementation: Implementation = "auto"
     ) -> Experiment:
         networks = {
+            "even_cnn": lambda: even_cnn(self.glimpse_size, self.channels),
             "small_cnn": lambda: small_cnn(self.glimpse_size, self.channels),
             "pixels": lambda: None,
         }
@@ -135,13 +138,17 @@ class VideosRecipe(Recipe):
         )
 
 
-_FAST = FAST_ON_TARGET | {
-    "initial_model": "pretrained:people",  # which is made of the same parts
-    "frame_size": (120, 160),
-    "train_frames": 10,  # Of a target that is lost nothing is learnt.
-    "test_frames": None,
-    "test_sequences": None,
-}
+_FAST = (
+    FAST_ON_TARGET
+    | BEST_PARTS
+    | {
+        "initial_model": "pretrained:people",  # which is made of the same parts
+        "frame_size": (120, 160),
+        "train_frames": 10,  # Of a target that is lost nothing is learnt.
+        "test_frames": None,
+        "test_sequences": None,
+    }
+)
 
 
 def videos(

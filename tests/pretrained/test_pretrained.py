@@ -20,7 +20,7 @@ from ratm_tf.pretrained import PRESETS
 DATASETS = pathlib.Path(ratm_tf.datasets.__file__).parent
 HERE = pathlib.Path(__file__).parent
 # Trackers that the package shipped once, saved before their classes changed; in
-# `one_scale` the one of two digits before it saw beyond its window.
+# `one_scale` those of digits and of people before they saw beyond their window.
 SAVED = [HERE / "saved", HERE / "saved" / "one_scale"]
 FRAME_SIZES = {
     "bouncing_balls": (20, 20),

@@ -130,6 +130,37 @@ def test_validation_is_not_trained_on(paper):
     )
 
 
+def test_the_best_sees_around_its_window_in_even_light():
+    keras.utils.set_random_seed(0)
+    recipe = recipes.people(
+        preset="best",
+        pennfudan_path=DRAWN,
+        train_sequences=3,
+        validation_sequences=1,
+        test_sequences=1,
+        train_frames=3,
+        batch_size=2,
+        warmup_steps=0,
+    )
+    assert recipe.detector == "coarse"
+    experiment = recipe.build()
+    tracker = experiment.tracker
+    assert tracker.box == "corner" and tracker.box_scale == 1.5
+    assert tracker.cell.scales == (1.0, 2.0) and tracker.cell.sees_window
+    # Two glimpses' features, and where the window is and how it moved.
+    assert tracker.cell.recurrent_cell.kernel.shape == (2 * 4 * 4 * 48 + 8, 3 * 128)
+    glimpses = np.random.default_rng(0).random([2, 28, 28, 1], np.float32)
+    features = tracker.cell.features
+    np.testing.assert_allclose(
+        features(0.5 * glimpses + 0.3), features(glimpses), atol=0.05
+    )
+    inputs, labels, weights = next(iter(experiment.sequences(0)))
+    before = tracker.cell.window.kernel.numpy()
+    loss = tracker.train_on_batch(inputs, labels, weights)[0]
+    assert np.isfinite(loss) and loss > 0
+    assert np.any(before != tracker.cell.window.kernel.numpy())
+
+
 @pytest.mark.parametrize("finetune", [False, True])
 def test_one_network_describes_and_judges(finetune, tmp_path):
     recipe = recipes.people(preset="paper", pennfudan_path=DRAWN, finetune=finetune)
@@ -164,7 +195,8 @@ def test_starts_from_another_tracker(tmp_path):
     started = recipes.people(preset="fast", **initial)._people_tracker("auto")
     for a, b in zip(first.weights, started.weights, strict=True):
         np.testing.assert_array_equal(a, b)
-    packaged = recipes.people(initial_model="pretrained:people")._people_tracker("auto")
+    packaged = recipes.people(preset="best", initial_model="pretrained:people")
+    packaged = packaged._people_tracker("auto")
     expected = ratm_tf.load_pretrained("people").loop.get_weights()
     for a, b in zip(packaged.get_weights(), expected, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -41,7 +41,7 @@ _GLIMPSE_SIZE = flags.DEFINE_list(
 _CELL = flags.DEFINE_enum(
     "cell", "gru", ["gru", "irnn", "gru+irnn"], "The recurrent cell."
 )
-_UNITS = flags.DEFINE_integer("units", 100, "Its hidden units.", lower_bound=1)
+_UNITS = flags.DEFINE_integer("units", 128, "Its hidden units.", lower_bound=1)
 _WINDOW_UPDATE = flags.DEFINE_enum(
     "window_update",
     "relative",
@@ -50,9 +50,10 @@ _WINDOW_UPDATE = flags.DEFINE_enum(
 )
 _FEATURES = flags.DEFINE_enum(
     "features",
-    "small_cnn",
-    ["small_cnn", "pixels"],
-    "What the cell gets of a glimpse: a small network's features, or its pixels.",
+    "even_cnn",
+    ["even_cnn", "small_cnn", "pixels"],
+    "What the cell gets of a glimpse: a small network's features, in even light or "
+    "not, or its pixels.",
 )
 _COLOR = flags.DEFINE_boolean(
     "color", False, "Track in colour, not in grey; starts from scratch."
@@ -62,7 +63,7 @@ _LOSSES = flags.DEFINE_list(
     ["corner_boxes:relative"],
     "Why it looks: OUTPUT:LOSS or OUTPUT:LOSS:WEIGHT, one or several. Outputs are "
     "corner_boxes, boxes and glimpses; losses of boxes relative (to their size), "
-    "absolute, squared and localization (of centres), of glimpses pixels.",
+    "overlap, absolute, squared and localization (of centres), of glimpses pixels.",
 )
 _FRAMES = flags.DEFINE_integer(
     "frames", 10, "Frames of a sequence in training.", lower_bound=2
@@ -133,7 +134,7 @@ def losses():
     known = {
         **dict.fromkeys(
             ("corner_boxes", "boxes"),
-            ("relative", "absolute", "squared", "localization"),
+            ("relative", "overlap", "absolute", "squared", "localization"),
         ),
         "glimpses": ("pixels",),
     }

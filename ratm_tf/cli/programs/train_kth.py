@@ -37,7 +37,8 @@ _PENNFUDAN_PATH = flags.DEFINE_string(
 _INITIAL_MODEL = flags.DEFINE_string(
     "initial_model",
     None,
-    "A tracker by the same preset to start from, a .keras file or pretrained:NAME.",
+    "A tracker by the same preset to start from, a .keras file or pretrained:NAME; "
+    "pretrained:people is by --preset=best.",
 )
 _FINETUNE = flags.DEFINE_bool(
     "finetune", False, "Let the paper preset's human CNN learn, too."
