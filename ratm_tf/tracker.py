@@ -290,8 +290,8 @@ class Tracker(keras.Model):
 
         Example:
         >>> tracker = ratm_tf.load_pretrained("people")
-        >>> tracker.window_from_box([10.0, 10.0, 38.0, 66.0]).numpy()
-        array([24.  , 38.  ,  0.75,  1.5 ,  1.5 ,  3.  ], dtype=float32)
+        >>> tracker.window_from_box([10.0, 10.0, 46.0, 64.0]).numpy()
+        array([28. , 37. ,  1. ,  1.5,  2. ,  3. ], dtype=float32)
         """
         box = scale_box(tf.cast(box, tf.float32), self.box_scale)
         return window_from_box(box, self.cell.glimpse_size, self.box)
