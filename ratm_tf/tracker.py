@@ -59,10 +59,11 @@ class Tracker(keras.Model):
             puts the first window, through which window targets are read, and what
             `boxes` are. `"corner"`, the paper's box through the outermost grid centres
             (section 5.2), or `"extent"`, what the glimpse covers.
-        unroll: whether the frames of a sequence are unrolled in training, which makes
-            a longer graph of shorter steps, and needs a length that is known as the
-            graph is built. None unrolls short sequences through small cells, unless
-            XLA may compile them, whose loops are as fast.
+        unroll: whether the frames of a sequence are unrolled in training, and those of
+            a `plain` cell always, which makes a longer graph of shorter steps, and
+            needs a length that is known as the graph is built. None unrolls short
+            sequences through small cells, unless XLA may compile them, whose loops are
+            as fast.
 
     Call arguments:
         inputs: dict of
@@ -218,20 +219,21 @@ class Tracker(keras.Model):
                 f"Expected `frames` of shape [B, T, H, W, {self.channels}]. Received "
                 f"shape: {tuple(frames.shape)}"
             )
+        states = self.initial_state(
+            tf.shape(frames)[0],
+            tf.unstack(tf.shape(frames)[2:4]),
+            inputs.get("initial_box"),
+        )
+        unrolls = self._unrolls(frames.shape[1])
+        if unrolls and frames.shape[1] and self.cell.plain:
+            return self._outputs(self.cell.track(frames, states), training)
         loop = self.loop
-        if training and self._unrolls(frames.shape[1]):
+        if unrolls and training:
             loop = keras.layers.RNN(
                 self.cell, return_sequences=True, unroll=True, dtype="float32"
             )
-        output = loop(
-            frames,
-            initial_state=self.initial_state(
-                tf.shape(frames)[0],
-                tf.unstack(tf.shape(frames)[2:4]),
-                inputs.get("initial_box"),
-            ),
-        )
-        return self._outputs(output, training)
+        output = loop(frames, initial_state=states)
+        return self._outputs(self.cell.split_output(output), training)
 
     def _unrolls(self, length):
         if self.unroll is not None:
@@ -240,8 +242,8 @@ class Tracker(keras.Model):
             return False
         return length * len(self.cell.weights) <= MOST_UNROLLED_USES
 
-    def _outputs(self, output, training=False):
-        windows, glimpses, *more = self.cell.split_output(output)
+    def _outputs(self, parts, training=False):
+        windows, glimpses, *more = parts
         outputs = {
             "boxes": self.box_from_window(windows),
             "corner_boxes": self.box_from_window(windows, "corner"),
@@ -348,7 +350,7 @@ class Tracker(keras.Model):
         TensorShape([2, 4])
         """
         output, states = self.cell(frame, states)
-        return self._outputs(output), states
+        return self._outputs(self.cell.split_output(output)), states
 
     def initial_state(
         self,

@@ -22,6 +22,8 @@ class GlimpseCell(keras.layers.Layer):
     """Whether its graph is so large that sequences had better not be unrolled."""
     context = 1.0
     """How many times wider and higher than the target its window is."""
+    plain = False
+    """Whether `RATMCell.track` takes it through whole sequences at once."""
     features: Any = None
     """What describes glimpses."""
     return_features = False

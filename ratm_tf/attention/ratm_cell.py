@@ -14,7 +14,10 @@ import tensorflow as tf
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
 from ratm_tf.attention.glimpse_cell import GlimpseCell
+from ratm_tf.attention.implementation import choose
 from ratm_tf.attention.irnn_cell import IRNNCell
+from ratm_tf.attention.recurrence import recurrence
+from ratm_tf.attention.window import CENTERS, pixels_a_unit
 from ratm_tf.types import Implementation, Shape, Size, TensorLike
 
 # The unit of a window's motion is so small a part of its place's.
@@ -275,6 +278,65 @@ class RATMCell(GlimpseCell, DropoutRNNCell):
             of_glimpse = features[:, : math.prod(self._features_shape)]
             returned.append(tf.cast(of_glimpse, tf.float32))
         return tf.concat(returned, axis=-1), states
+
+    @property
+    def plain(self) -> bool:
+        """Whether `track` serves: the paper's own cell, by the fused op in float32."""
+        return (
+            type(self) is RATMCell
+            and type(self.recurrent_cell) is IRNNCell
+            and self.recurrent_cell.use_bias
+            and self.recurrent_cell.compute_dtype == self.window.compute_dtype
+            and self.window.compute_dtype == "float32"
+            and self.features is None
+            and self.window_update == "absolute"
+            and not (self.sees_window or self.return_features or self.scales[1:])
+            and choose(self.implementation) == "fused"
+        )
+
+    def track(
+        self, frames: tf.Tensor, states: list[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Takes whole sequences at once, if the cell is `plain`, unrolled.
+
+        It is what `keras.layers.RNN` and `split_output` make of the cell, in half of
+        the operations.
+
+        Args:
+            frames: `[B, T, H, W, C]`, uint8 in 0..255 or floating in 0..1, with a known
+                `T`. They get no gradient.
+            states: list of float32 tensors, as from `get_initial_state`.
+
+        Returns:
+            `(windows, glimpses)`, float32 `[B, T, 6]` in pixels and `[B, T, N, M, C]`
+            in 0..1.
+
+        Example:
+        >>> cell = ratm_tf.RATMCell(units=100, glimpse_size=(28, 28))
+        >>> cell.build([None, 64, 64, 1])
+        >>> if cell.plain:
+        ...     frames = tf.random.uniform([2, 5, 64, 64, 1])
+        ...     windows, glimpses = cell.track(frames, cell.get_initial_state(2))
+        """
+        hidden, activations, bias = states
+        activations, bias = self._started(activations, bias)
+        dtype = frames.dtype
+        if dtype != tf.uint8:
+            frames = tf.cast(frames, tf.float32)
+        unit = pixels_a_unit(tf.unstack(tf.shape(frames)[2:4]), self.glimpse_size)
+        of_pixels = self.scaled(self.recurrent_cell.kernel, dtype)
+        windows, glimpses = recurrence(
+            tf.unstack(frames, axis=1),
+            hidden,
+            (activations + CENTERS) * unit,
+            tf.concat([of_pixels, self.recurrent_cell.recurrent_kernel], axis=0),
+            tf.convert_to_tensor(self.recurrent_cell.bias),
+            self.window.kernel * unit,
+            (bias + CENTERS) * unit,
+            self.glimpse_size,
+            self.glimpse.min_sigma,
+        )
+        return windows, self.scaled(glimpses, dtype)
 
     def _seen(self, frame, activations):
         """The glimpse, its window, and the glimpses `[B*K, N, M, C]` at all scales."""

@@ -15,8 +15,8 @@ import tensorflow as tf
 from ratm_tf.types import Size, TensorLike
 
 # Of the six numbers of a window, those that may be negative, and the others.
-_CENTERS = [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
-_MAGNITUDES = [0.0, 0.0, 1.0, 1.0, 1.0, 1.0]
+CENTERS = [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+MAGNITUDES = [0.0, 0.0, 1.0, 1.0, 1.0, 1.0]
 
 
 def _as_xy(size):
@@ -29,6 +29,44 @@ def _as_xy(size):
 def _spans(frame_size, glimpse_size):
     """The frame's span between its outermost pixel centres, and the grid's in steps."""
     return _as_xy(frame_size) - 1.0, tf.maximum(_as_xy(glimpse_size) - 1.0, 1.0)
+
+
+def pixels_a_unit(
+    frame_size: Sequence[int | tf.Tensor], glimpse_size: Size
+) -> tf.Tensor:
+    """How many pixels of a window one unit of its activations is (Eq. 6-8).
+
+    Args:
+        frame_size: `(H, W)`, integers or integer tensors, scalar or `[...]`.
+        glimpse_size: `(N, M)`, rows and columns of the glimpse.
+
+    Returns:
+        float32 `[..., 6]`.
+
+    Example:
+    >>> pixels_a_unit((41, 81), (5, 5)).numpy()
+    array([40., 20.,  1.,  1., 20., 10.], dtype=float32)
+    """
+    frame_span, grid_span = _spans(frame_size, glimpse_size)
+    return tf.concat(
+        [frame_span / 2.0, tf.ones_like(frame_span), frame_span / grid_span], axis=-1
+    )
+
+
+def least(min_sigma: float) -> list[float]:
+    """The least values of a window's numbers.
+
+    Args:
+        min_sigma: smallest standard deviation in pixels.
+
+    Returns:
+        Six numbers.
+
+    Example:
+    >>> least(0.25)
+    [-inf, -inf, 0.25, 0.25, 0.0, 0.0]
+    """
+    return [-math.inf, -math.inf, min_sigma, min_sigma, 0.0, 0.0]
 
 
 def window_from_activations(
@@ -63,18 +101,15 @@ def window_from_activations(
     >>> window_from_activations(whole_frame, (41, 81), (5, 5)).numpy()
     array([40., 20.,  1.,  1., 20., 10.], dtype=float32)
     """
-    frame_span, grid_span = _spans(frame_size, glimpse_size)
-    scale = tf.concat(
-        [frame_span / 2.0, tf.ones_like(frame_span), frame_span / grid_span], axis=-1
-    )
-    floor = [-math.inf, -math.inf, min_sigma, min_sigma, 0.0, 0.0]
+    scale = pixels_a_unit(frame_size, glimpse_size)
+    floor = least(min_sigma)
 
     # In a recurrent network this runs at every step. The gradients that TensorFlow
     # takes of its parts, selections with broadcasting, outlast a small glimpse.
     @tf.custom_gradient
     def scaled(activations):
-        slope = tf.sign(activations) * _MAGNITUDES + _CENTERS
-        magnitudes = activations * slope + _CENTERS
+        slope = tf.sign(activations) * MAGNITUDES + CENTERS
+        magnitudes = activations * slope + CENTERS
 
         def gradient(upstream):
             seen = tf.cast(magnitudes >= floor, tf.float32)
