@@ -1,28 +1,41 @@
-r"""Times training steps and streamed frames of whole trackers against PyTorch.
+r"""Times whole trackers: training, prediction and streams, against their peers.
 
 Two models of the paper, a training step each (forward, backward, SGD update): bouncing
 balls (16 sequences of 32 frames of 20x20, IRNN of 64 units, 5x5 glimpses, pixels in the
 objective) and MNIST (32 sequences of 10 frames of 100x100, IRNN of 100 units, 28x28
-glimpses, box centres and the digit classifier in the objective). Then frames per second
-of `OnlineTracker` with the shipped tracker, and several targets in frames of 720x1280,
-by one `OnlineTracker` or one for each. Each is measured in a process of its own, where
-no other framework's threads or memory disturb it; prints medians of repeats taken in
-turn.
+glimpses, box centres and the digit classifier in the objective). Then the MNIST model's
+`predict` of batches of 32 sequences of 30 frames, and its frames one by one, by
+`OnlineTracker`. PyTorch and JAX (in `benchmark_tracker_*.py`) take part where they are
+installed. Then several targets in frames of 720x1280, by one `OnlineTracker` or one for
+each; and how many sequences a second a data set's pipeline makes, and a training step
+takes, each alone.
+
+Each is measured in a process of its own, where no other framework's threads or memory
+disturb it; prints medians of repeats taken in turn: by the clock and, for who shares
+a machine, the CPU time of all threads. Pipelines and their steps are told by CPU time:
+the same cores do both.
 
 python experiments/benchmark_tracker.py
+python experiments/benchmark_tracker.py --parts=pipelines --cutouts_path=cutouts
 """
 
 import functools
+import importlib
 import importlib.util
 import json
 import multiprocessing
-import statistics
 import time
 
 import numpy as np
 from absl import app, flags
 
+PARTS = ("balls", "mnist", "predict", "stream", "targets", "pipelines")
+
+_PARTS = flags.DEFINE_multi_enum("parts", list(PARTS), PARTS, "Which.")
 _REPEATS = flags.DEFINE_integer("repeats", 15, "Interleaved repeats.", lower_bound=1)
+_CUTOUTS_PATH = flags.DEFINE_string(
+    "cutouts_path", None, "Folder of cut-outs, for their pipeline."
+)
 
 STEPS = 10  # Between two measurements.
 
@@ -32,6 +45,7 @@ class Balls:
 
     batch, frames, size = 16, 32, 20
     units, glimpse_size = 64, (5, 5)
+    classifies = False
     steps_per_execution = STEPS
 
 
@@ -40,8 +54,16 @@ class Mnist:
 
     batch, frames, size = 32, 10, 100
     units, glimpse_size = 100, (28, 28)
+    classifies = True
     # In the loop of several steps TensorFlow may miss oneDNN's gradient of max pooling.
     steps_per_execution = 1
+
+
+class LongMnist(Mnist):
+    """The model of one digit on sequences as they are tested."""
+
+    frames = 30
+    classifies = False
 
 
 def draw(model):
@@ -56,7 +78,19 @@ def draw(model):
     return frames, boxes, patches, classes
 
 
-def keras_steps(model, implementation):
+def keras_tracker(model, implementation, objectives=None):
+    """The package's tracker, with fresh weights."""
+    import ratm_tf
+
+    cell = ratm_tf.RATMCell(
+        model.units, model.glimpse_size, implementation=implementation
+    )
+    tracker = ratm_tf.Tracker(cell, objectives)
+    tracker.build({"frames": (None, None, model.size, model.size, 1)})
+    return tracker
+
+
+def keras_training(model, implementation):
     """Training steps of the package's tracker."""
     import keras
     import tensorflow as tf
@@ -64,7 +98,7 @@ def keras_steps(model, implementation):
     import ratm_tf
 
     objectives, losses = {}, {"glimpses": ratm_tf.objectives.PixelLoss()}
-    if model is Mnist:
+    if model.classifies:
         classifier = ratm_tf.load_pretrained("mnist_cnn")
         classifier.trainable = False
         objectives = {"class_probabilities": classifier}
@@ -72,10 +106,7 @@ def keras_steps(model, implementation):
             "boxes": ratm_tf.objectives.LocalizationLoss((100, 100)),
             "class_probabilities": keras.losses.MeanSquaredError(),
         }
-    cell = ratm_tf.RATMCell(
-        model.units, model.glimpse_size, implementation=implementation
-    )
-    tracker = ratm_tf.Tracker(cell, objectives)
+    tracker = keras_tracker(model, implementation, objectives)
     tracker.compile(
         keras.optimizers.SGD(1e-3, momentum=0.9, global_clipnorm=1.0),
         loss=losses,
@@ -85,105 +116,66 @@ def keras_steps(model, implementation):
     frames, boxes, patches, classes = draw(model)
     labels = {"boxes": boxes, "glimpses": patches, "class_probabilities": classes}
     data = tf.data.Dataset.from_tensors(({"frames": frames}, labels)).repeat()
+    return train_function(tracker, data, STEPS // model.steps_per_execution)
+
+
+def train_function(tracker, data, count):
+    """Runs the training function of a compiled tracker so many times."""
     iterator = iter(data)
     tracker.make_train_function()
 
-    def steps():
-        for _ in range(STEPS // model.steps_per_execution):
+    def call():
+        for _ in range(count):
             tracker.train_function(iterator)
 
-    return steps
+    return call
 
 
-def torch_steps(model, compiled):
-    """Training steps of the same model in PyTorch."""
-    import torch
-    from torch import nn
-
-    rows, columns = model.glimpse_size
-    span = model.size - 1
-
-    def bank(center, sigma, stride, size):
-        mu = center[:, None] + (torch.arange(size) - (size - 1) / 2) * stride[:, None]
-        distance = torch.arange(model.size) - mu[..., None]
-        return torch.softmax(-0.5 * (distance / sigma[:, None, None]) ** 2, -1)
-
-    class Tracker(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.w_in = nn.Linear(rows * columns, model.units)
-            self.w_rec = nn.Linear(model.units, model.units, bias=False)
-            nn.init.eye_(self.w_rec.weight)
-            nn.init.normal_(self.w_in.weight, std=0.01)
-            self.window = nn.Linear(model.units, 6)
-            nn.init.normal_(self.window.weight, std=0.01)
-            self.window.bias.data = torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0, 1.0])
-            if model is Mnist:
-                block = [nn.MaxPool2d(2), nn.ReLU()]
-                self.classifier = nn.Sequential(
-                    *[nn.Conv2d(1, 32, 5), *block, nn.Conv2d(32, 32, 5), *block],
-                    *[nn.Flatten(), nn.Linear(512, 10), nn.Softmax(-1)],
-                ).requires_grad_(False)
-
-        def forward(self, frames):
-            hidden = torch.zeros(frames.shape[0], model.units)
-            centers, glimpses = [], []
-            for frame in frames.unbind(1):
-                raw = self.window(hidden)
-                center = span * (raw[:, :2] + 1) / 2
-                sigma = raw[:, 2:4].abs().clamp(min=0.25)
-                stride = span / (columns - 1) * raw[:, 4:].abs()
-                bank_x = bank(center[:, 0], sigma[:, 0], stride[:, 0], columns)
-                bank_y = bank(center[:, 1], sigma[:, 1], stride[:, 1], rows)
-                glimpse = bank_y @ frame.float() @ bank_x.transpose(1, 2) / 255.0
-                hidden = torch.relu(self.w_in(glimpse.flatten(1)) + self.w_rec(hidden))
-                centers.append(raw[:, :2])
-                glimpses.append(glimpse)
-            return torch.stack(centers, 1), torch.stack(glimpses, 1)
-
-    torch.manual_seed(0)
-    tracker = Tracker()
-    learnt = [weight for weight in tracker.parameters() if weight.requires_grad]
-    optimizer = torch.optim.SGD(learnt, lr=1e-3, momentum=0.9)
-    frames, boxes, patches, classes = map(torch.from_numpy, draw(model))
-    frames, patches = frames[..., 0], patches[..., 0]
-    targets = (boxes[..., :2] + boxes[..., 2:]) / span - 1
-
-    def loss_of(frames):
-        centers, glimpses = tracker(frames)
-        if model is Balls:
-            return ((glimpses - patches) ** 2).mean()
-        seen = glimpses.reshape(-1, 1, rows, columns)
-        probabilities = tracker.classifier(seen).reshape(classes.shape)
-        return ((centers - targets) ** 2).mean() + (
-            (probabilities - classes) ** 2
-        ).mean()
-
-    loss_of = torch.compile(loss_of, dynamic=False) if compiled else loss_of
-
-    def steps():
-        for _ in range(STEPS):
-            optimizer.zero_grad()
-            loss_of(frames).backward()
-            nn.utils.clip_grad_norm_(learnt, 1.0)
-            optimizer.step()
-
-    return steps
+def keras_prediction(model, implementation):
+    """`predict` of several batches."""
+    tracker = keras_tracker(model, implementation)
+    frames = np.tile(draw(model)[0], [STEPS, 1, 1, 1, 1])
+    return lambda: tracker.predict(frames, batch_size=model.batch, verbose=0)
 
 
-def streamed_frames():
-    """Streams of the shipped tracker, one frame at a time."""
+def keras_stream(model, implementation):
+    """Streams of a tracker, one frame at a time."""
     import ratm_tf
 
-    online = ratm_tf.OnlineTracker(ratm_tf.load_pretrained("moving_mnist"))
-    frames = draw(Mnist)[0].reshape(-1, 100, 100, 1)
+    online = ratm_tf.OnlineTracker(keras_tracker(model, implementation))
+    frames = draw(model)[0].reshape(-1, model.size, model.size, 1)
     online.init(frames[0])
 
-    def stream():
+    def call():
         for frame in frames:
             online.update(frame)
 
-    return stream
+    return call
+
+
+def peer_call(framework, part, model, *arguments):
+    """What `benchmark_tracker_{framework}.py` has of the part's name."""
+    peer = importlib.import_module(f"benchmark_tracker_{framework}")
+    return getattr(peer, part)(model, draw(model), *arguments)
+
+
+def recipe_training(recipe):
+    """Training steps of a recipe, on one batch."""
+    experiment = recipe.build()
+    data = experiment.sequences(0).take(1).cache().repeat()
+    count = STEPS // experiment.tracker.steps_per_execution
+    return train_function(experiment.tracker, data, count)
+
+
+def recipe_pipeline(recipe):
+    """The batches of so many training steps."""
+    iterator = iter(recipe.build().sequences(0))
+
+    def call():
+        for _ in range(STEPS):
+            next(iterator)
+
+    return call
 
 
 def streamed_targets(name, count, together):
@@ -215,13 +207,13 @@ def worker(connection, maker):
     call()
     connection.send(None)
     while connection.recv():
-        started = time.perf_counter()
+        started = np.array([time.perf_counter(), time.process_time()])
         call()
-        connection.send(time.perf_counter() - started)
+        connection.send([time.perf_counter(), time.process_time()] - started)
 
 
 def measure(makers):
-    """Median seconds of each call, in processes that take turns."""
+    """Median seconds of each call, and of its CPUs, in processes that take turns."""
     context = multiprocessing.get_context("spawn")
     connections, samples = {}, {name: [] for name in makers}
     for name, maker in makers.items():
@@ -235,14 +227,40 @@ def measure(makers):
             samples[name].append(connection.recv())
     for connection in connections.values():
         connection.send(False)
-    return {name: statistics.median(times) for name, times in samples.items()}
+    return {name: np.median(times, axis=0) for name, times in samples.items()}
 
 
-def main(_):
-    """Prints one JSON object."""
-    frames = Mnist.batch * Mnist.frames
-    seconds = measure({"stream": streamed_frames})["stream"]
-    report = {"streamed frames per second": round(frames / seconds)}
+def compared(part, model, count):
+    """Milliseconds of one of `count` in a call, and ratios to the fused op."""
+    counted = [] if part == "stream" else [STEPS]
+    ours = {
+        "training": keras_training,
+        "prediction": keras_prediction,
+        "stream": keras_stream,
+    }[part]
+    makers = {
+        "fused": functools.partial(ours, model, "auto"),
+        "tf": functools.partial(ours, model, "tf"),
+    }
+    if importlib.util.find_spec("torch"):
+        peer = functools.partial(peer_call, "torch", part, model, *counted)
+        makers["torch eager"] = functools.partial(peer, False)
+        makers["torch compile"] = functools.partial(peer, True)
+    if importlib.util.find_spec("jax"):
+        makers["jax"] = functools.partial(peer_call, "jax", part, model, *counted)
+    seconds = measure(makers)
+    return {
+        name: {
+            "milliseconds": list(np.round(1e3 * value / count, 3)),
+            "ratio to fused": list(np.round(value / seconds["fused"], 2)),
+        }
+        for name, value in seconds.items()
+    }
+
+
+def several_targets():
+    """Milliseconds a frame, by tracker."""
+    report = {}
     for name in ("people", "targets"):
         seconds = measure(
             {
@@ -252,26 +270,48 @@ def main(_):
                 for count, together in ((1, True), (4, True), (4, False), (16, True))
             }
         )
-        report[f"several {name}, milliseconds a frame"] = {
-            count: round(1e3 * value / STEPS, 2) for count, value in seconds.items()
+        report[name] = {
+            count: round(1e3 * value[0] / STEPS, 2) for count, value in seconds.items()
         }
-    for model in (Balls, Mnist):
-        makers = {
-            "fused": functools.partial(keras_steps, model, "auto"),
-            "tf": functools.partial(keras_steps, model, "tf"),
-        }
-        if importlib.util.find_spec("torch"):
-            makers["torch eager"] = functools.partial(torch_steps, model, False)
-            makers["torch compile"] = functools.partial(torch_steps, model, True)
-        seconds = measure(makers)
-        report[model.__name__] = {
-            name: {
-                "milliseconds": round(1e3 * value / STEPS, 2),
-                "ratio to fused": round(value / seconds["fused"], 2),
+    return report
+
+
+def pipelines():
+    """Sequences a CPU second, made and trained on, of the recipes of made data."""
+    from ratm_tf import recipes
+
+    made = {
+        "balls": recipes.bouncing_balls(preset="paper", steps_per_execution=STEPS),
+        "mnist": recipes.moving_mnist(preset="paper", sample=True),
+    }
+    if _CUTOUTS_PATH.value:
+        made["cutouts"] = recipes.targets(_CUTOUTS_PATH.value)
+    report = {}
+    for name, recipe in made.items():
+        seconds = measure(
+            {
+                "pipeline": functools.partial(recipe_pipeline, recipe),
+                "step": functools.partial(recipe_training, recipe),
             }
-            for name, value in seconds.items()
+        )
+        report[name] = {
+            part: round(STEPS * recipe.batch_size / value[1])
+            for part, value in seconds.items()
         }
-    print(json.dumps(report, indent=2))
+    return report
+
+
+def main(_):
+    """Prints one JSON object."""
+    parts = {
+        "balls": lambda: compared("training", Balls, STEPS),
+        "mnist": lambda: compared("training", Mnist, STEPS),
+        "predict": lambda: compared("prediction", LongMnist, STEPS),
+        "stream": lambda: compared("stream", Mnist, Mnist.batch * Mnist.frames),
+        "targets": several_targets,
+        "pipelines": pipelines,
+    }
+    print(json.dumps({part: parts[part]() for part in _PARTS.value}, indent=2))
 
 
 if __name__ == "__main__":

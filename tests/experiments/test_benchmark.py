@@ -17,6 +17,8 @@ def test_benchmark_of_a_case(run):
 @pytest.mark.slow
 def test_benchmark_of_trackers(run):
     report = json.loads(run("benchmark_tracker.py", "--repeats=1").stdout)
-    assert report["Balls"]["tf"]["milliseconds"] > 0
-    assert report["streamed frames per second"] > 0
-    assert len(report["several targets, milliseconds a frame"]) == 4
+    for part in ("balls", "mnist", "predict", "stream"):
+        assert min(report[part]["tf"]["milliseconds"]) > 0
+        assert report[part]["fused"]["ratio to fused"] == [1, 1]
+    assert len(report["targets"]["targets"]) == 4
+    assert min(report["pipelines"]["mnist"].values()) > 0
