@@ -22,8 +22,6 @@ class GlimpseCell(keras.layers.Layer):
     """Whether its graph is so large that sequences had better not be unrolled."""
     context = 1.0
     """How many times wider and higher than the target its window is."""
-    plain = False
-    """Whether `RATMCell.track` takes it through whole sequences at once."""
     features: Any = None
     """What describes glimpses."""
     return_features = False
@@ -64,6 +62,11 @@ class GlimpseCell(keras.layers.Layer):
                 "Call it, or `build`, first."
             )
         return (*self.glimpse_size, self._channels)
+
+    @property
+    def plain(self) -> bool:
+        """Whether `RATMCell.track` takes it through whole sequences at once."""
+        return False
 
     @property
     def implementation(self) -> Implementation:
