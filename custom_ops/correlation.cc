@@ -116,7 +116,7 @@ class CorrelationFitOp : public OpKernel {
         context, 0, {batch, shape.rows, 2 * shape.columns, shape.channels});
     float* const powers =
         Output(context, 1, {batch, shape.rows, shape.columns});
-    if (powers == nullptr) return;
+    if (!context->status().ok() || powers == nullptr) return;
     ForUnits(context, batch, TransformCost(shape),
              [&](int64_t begin, int64_t end, Scratch* scratch) {
                RATM_CHOSEN(CorrelationFit)
@@ -218,7 +218,7 @@ class ResponsePeakOp : public OpKernel {
     float* const places = Output(context, 0, {batch, 2});
     float* const heights = Output(context, 1, {batch});
     float* const sharpnesses = Output(context, 2, {batch});
-    if (sharpnesses == nullptr) return;
+    if (!context->status().ok() || sharpnesses == nullptr) return;
     ForUnits(context, batch, cells * cells,
              [&](int64_t begin, int64_t end, Scratch*) {
                RATM_CHOSEN(ResponsePeak)
@@ -236,6 +236,9 @@ absl::Status ReadColours(OpKernelContext* context, int glimpses, int64_t bins,
   shape->pixels = sizes.dim_size(1) * sizes.dim_size(2);
   shape->columns = sizes.dim_size(2);
   shape->channels = sizes.dim_size(3);
+  if (shape->pixels == 0) {
+    return absl::InvalidArgumentError("glimpses must not be empty");
+  }
   shape->bins = bins;
   shape->size = 1;
   for (int64_t c = 0; c < shape->channels; ++c) {

@@ -71,6 +71,12 @@ def test_outputs():
     assert {output.dtype for output in outputs.values()} == {tf.float32}
 
 
+@pytest.mark.parametrize("unroll", [False, True])
+def test_frames_of_other_integers_are_refused(unroll):
+    with pytest.raises(TypeError, match="one of the dtypes .* Received: int32"):
+        make_tracker(unroll=unroll)({"frames": FRAMES.astype("int32")})
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "float32", "float64"])
 def test_frame_dtypes(dtype):
     frames = FRAMES if dtype == "uint8" else (FRAMES / 255).astype(dtype)

@@ -281,12 +281,15 @@ void ResponsePeak(int64_t cells, const float* responses, float* places,
     for (int64_t i = 0; i < size; ++i) {
       energy += (response[i] - low) * (response[i] - low);
     }
-    energy = fmaxf(energy / size, 1e-12f);
+    energy /= size;
+    energy = energy < 1e-12f ? 1e-12f : energy;  // What is no number stays so.
     const auto between = [&](int64_t step) {
       const float before = response[(best - step + size) % size];
       const float after = response[(best + step) % size];
-      const float bend = fmaxf(2 * height - before - after, 1e-9f);
-      return fmaxf(fminf(0.5f * (after - before) / bend, 0.5f), -0.5f);
+      float bend = 2 * height - before - after;
+      bend = bend < 1e-9f ? 1e-9f : bend;
+      const float offset = 0.5f * (after - before) / bend;
+      return offset > 0.5f ? 0.5f : offset < -0.5f ? -0.5f : offset;
     };
     places[2 * unit] = best % cells - cells / 2 + between(1);
     places[2 * unit + 1] = best / cells - cells / 2 + between(cells);

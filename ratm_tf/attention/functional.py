@@ -102,6 +102,16 @@ def gaussian_glimpse(
     return tf.reshape(glimpses, tf.concat([leading, glimpse_size, channels], axis=0))
 
 
+def check_dtype(name, dtype):
+    """Raises a `TypeError` for an argument of a dtype that no image has."""
+    if dtype not in _DTYPES:
+        names = ", ".join(known.name for known in _DTYPES)
+        raise TypeError(
+            f"Expected `{name}` to have one of the dtypes {names}. "
+            f"Received: {dtype.name}"
+        )
+
+
 def _check_arguments(
     images_dtype, images_shape, window_dtype, window_shape, glimpse_size
 ):
@@ -109,12 +119,7 @@ def _check_arguments(
 
     Returns `(N, M)` as ints, and the dtypes of the window and of the glimpses.
     """
-    if images_dtype not in _DTYPES:
-        names = ", ".join(dtype.name for dtype in _DTYPES)
-        raise TypeError(
-            f"Expected `images` to have one of the dtypes {names}. "
-            f"Received: {images_dtype.name}"
-        )
+    check_dtype("images", images_dtype)
     if not (window_dtype.is_floating or window_dtype.is_integer):
         raise TypeError(
             f"Expected `window` to have a real dtype. Received: {window_dtype.name}"

@@ -53,7 +53,7 @@ def fused_op(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
         @functools.wraps(function)
         def call(implementation: Implementation, *tensors, **options):
-            dtype = next(x.dtype for x in tensors if tf.is_tensor(x))
+            dtype = next((x.dtype for x in tensors if tf.is_tensor(x)), tf.float32)
             inputs = [
                 tf.constant(x, dtype) if isinstance(x, np.ndarray) else x
                 for x in tensors

@@ -13,6 +13,7 @@ import tensorflow as tf
 # `keras.layers.RNN` makes the dropout masks of a sequence for cells of this class.
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
+from ratm_tf.attention.functional import check_dtype
 from ratm_tf.attention.glimpse_cell import GlimpseCell
 from ratm_tf.attention.implementation import choose
 from ratm_tf.attention.irnn_cell import IRNNCell
@@ -286,6 +287,7 @@ class RATMCell(GlimpseCell, DropoutRNNCell):
             type(self) is RATMCell
             and type(self.recurrent_cell) is IRNNCell
             and self.recurrent_cell.use_bias
+            and self.recurrent_cell.activity_regularizer is None
             and self.recurrent_cell.compute_dtype == self.window.compute_dtype
             and self.window.compute_dtype == "float32"
             and self.features is None
@@ -311,6 +313,9 @@ class RATMCell(GlimpseCell, DropoutRNNCell):
             `(windows, glimpses)`, float32 `[B, T, 6]` in pixels and `[B, T, N, M, C]`
             in 0..1.
 
+        Raises:
+            TypeError: if frames have another dtype.
+
         Example:
         >>> cell = ratm_tf.RATMCell(units=100, glimpse_size=(28, 28))
         >>> cell.build([None, 64, 64, 1])
@@ -321,6 +326,7 @@ class RATMCell(GlimpseCell, DropoutRNNCell):
         hidden, activations, bias = states
         activations, bias = self._started(activations, bias)
         dtype = frames.dtype
+        check_dtype("frames", dtype)
         if dtype != tf.uint8:
             frames = tf.cast(frames, tf.float32)
         unit = pixels_a_unit(tf.unstack(tf.shape(frames)[2:4]), self.glimpse_size)

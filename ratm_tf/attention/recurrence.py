@@ -99,8 +99,7 @@ def recurrence(
                 by_totals.append(by_total)
                 by_both = tf.matmul(by_total, kernel, transpose_b=True)
                 by_seen, by_hidden = tf.split(by_both, sizes, axis=1)
-                shape = [-1, *glimpse_size, frame.shape[-1]]
-                by_glimpse += tf.reshape(by_seen, shape)
+                by_glimpse += tf.reshape(by_seen, tf.shape(by_glimpse))
                 by_window += op.ratm_gaussian_glimpse_grad_window(
                     images=frame, window=window, grad=by_glimpse
                 )

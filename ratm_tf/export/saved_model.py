@@ -20,8 +20,8 @@ from ratm_tf.tracker import Tracker
 from ratm_tf.types import Path
 
 LINK_HINT = (
-    "it contains the op Ratm>GaussianGlimpse, which must be there before the model is "
-    "loaded: load ratm_tf's op library first (tf.load_op_library in Python, "
+    "it contains ops such as Ratm>GaussianGlimpse, which must be there before the "
+    "model is loaded: load ratm_tf's op library first (tf.load_op_library in Python, "
     "TF_LoadLibrary in C), link the target gaussian_glimpse_ops_lib of its BUILD file "
     "into the server, or export the tracker with ops='tf', which needs neither"
 )

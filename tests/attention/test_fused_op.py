@@ -91,3 +91,23 @@ def test_a_library_without_the_op_runs_the_function(fused):
 def test_kernels_refuse_shapes_that_do_not_fit(fused, call):
     with pytest.raises(tf.errors.InvalidArgumentError, match="must have the shape"):
         call(fused, tf.ones([2, 3, 4, 5]))
+
+
+def test_kernels_refuse_glimpses_without_pixels(fused):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must not be empty"):
+        fused.ratm_colour_likelihood(
+            tf.ones([1, 4, 2]),
+            tf.ones([1, 3, 0, 1]),
+            tf.ones([2, 3]),
+            tf.ones([0, 2]),
+            bins=4,
+            doubt=0.1,
+        )
+
+
+def test_what_is_no_number_stays_so(fused):
+    responses = np.ones([2, 4, 4], np.float32)
+    responses[0], responses[1, 2, 3] = np.nan, np.nan
+    place, _, sharpness = peak(tf.constant(responses), "fused")
+    assert np.isnan(place[0]).all()
+    assert np.isnan(sharpness).all()

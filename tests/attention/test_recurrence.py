@@ -109,6 +109,7 @@ def test_gradients_are_those_of_the_loop(dtype, given):
         {"window_update": "residual"},
         {"dtype": "mixed_bfloat16"},
         {"implementation": "tf"},
+        {"recurrent_cell": ratm_tf.IRNNCell(8, activity_regularizer="l2")},
     ],
 )
 def test_cells_of_another_kind_are_not_plain(arguments):
