@@ -93,15 +93,14 @@ def test_exports_at_the_same_time(version, tmp_path, monkeypatch):
     assert not list(tmp_path.glob(".export-*"))
 
 
-@pytest.mark.parametrize("name", ["run [best]", "a*", "b?", "c\\d"])
-def test_folders_that_tensorflow_does_not_load_from(name, tmp_path):
+def test_folders_that_tensorflow_does_not_load_from(tmp_path):
     tracker = tracker_of_kind("learned")
-    with pytest.raises(ValueError, match="path of `directory`"):
-        ratm_tf.export_saved_model(tracker, tmp_path / name)
+    for name in ("run [best]", "a*", "b?", "c\\d"):
+        with pytest.raises(ValueError, match="path of `directory`"):
+            ratm_tf.export_saved_model(tracker, tmp_path / name)
     assert not list(tmp_path.iterdir())
-    for name in ("{x, y}", "ü ]", "%41"):
-        folder = ratm_tf.export_saved_model(tracker, tmp_path / name)
-        assert tf.saved_model.load(folder).signatures
+    folder = ratm_tf.export_saved_model(tracker, tmp_path / "{x, y}" / "ü ]" / "%41")
+    assert tf.saved_model.load(folder).signatures
 
 
 def test_holds_what_tracks_and_nothing_else(tmp_path):
