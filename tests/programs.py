@@ -49,12 +49,12 @@ def run_code(code, *arguments, **environment):
 
 def run_bash(block):
     """Runs commands of bash that are `program FILE FLAGS`, each as `run` does."""
-    print_arguments = "program() { printf '%s\\0' \"$@\"; echo; }\n"
-    lines = subprocess.check_output(
-        ["bash", "-euo", "pipefail", "-c", print_arguments + block], text=True
+    print_arguments = "program() { printf '%s\\0' \"$@\" ''; }\n"
+    output = subprocess.check_output(
+        ["bash", "-euo", "pipefail", "-c", print_arguments + block]
     )
-    for line in lines.splitlines():
-        result = run(*line.split("\0")[:-1])
+    for arguments in output.decode().split("\0\0")[:-1]:
+        result = run(*arguments.split("\0"))
         assert result.returncode == 0, result.stderr
 
 
