@@ -16,9 +16,9 @@ def test_benchmark_of_a_case(run):
 
 @pytest.mark.slow
 def test_benchmark_of_trackers(run):
-    report = json.loads(run("benchmark_tracker.py", "--repeats=1").stdout)
-    for part in ("balls", "mnist", "predict", "stream"):
+    parts = [f"--parts={part}" for part in ("balls", "stream", "pipelines")]
+    report = json.loads(run("benchmark_tracker.py", "--repeats=1", *parts).stdout)
+    for part in ("balls", "stream"):
         assert min(report[part]["tf"]["milliseconds"]) > 0
         assert report[part]["fused"]["ratio to fused"] == [1, 1]
-    assert len(report["targets"]["targets"]) == 4
     assert min(report["pipelines"]["mnist"].values()) > 0
