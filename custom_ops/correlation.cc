@@ -10,6 +10,7 @@
 #include "custom_ops/cpu/scratch.h"
 #include "custom_ops/cpu/simd.h"
 #include "custom_ops/cpu/work.h"
+#include "custom_ops/tensors.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/shape_inference.h"
@@ -28,56 +29,9 @@ using tensorflow::Tensor;
 using tensorflow::TensorShape;
 using tensorflow::shape_inference::DimensionHandle;
 using tensorflow::shape_inference::InferenceContext;
-using tensorflow::shape_inference::ShapeHandle;
 
 // A product of a number with a sum, in nanoseconds.
 constexpr double kProduct = 0.05;
-
-DimensionHandle Dim(InferenceContext* c, int input, int axis) {
-  return c->RankKnown(c->input(input)) ? c->Dim(c->input(input), axis)
-                                       : c->UnknownDim();
-}
-
-absl::Status CheckRanks(InferenceContext* c, std::initializer_list<int> ranks) {
-  int input = 0;
-  for (const int rank : ranks) {
-    ShapeHandle unused;
-    TF_RETURN_IF_ERROR(c->WithRank(c->input(input++), rank, &unused));
-  }
-  return absl::OkStatus();
-}
-
-// Requires an input to have a shape; -1 is any size.
-absl::Status CheckShape(OpKernelContext* context, int input,
-                        std::initializer_list<int64_t> expected) {
-  const TensorShape& shape = context->input(input).shape();
-  bool fits = shape.dims() == static_cast<int>(expected.size());
-  int axis = 0;
-  for (const int64_t size : expected) {
-    fits = fits && (size == -1 || shape.dim_size(axis) == size);
-    ++axis;
-  }
-  if (fits) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("input ", input, " must have the shape ",
-                   tensorflow::PartialTensorShape(expected).DebugString(),
-                   ", got ", shape.DebugString()));
-}
-
-const float* Input(OpKernelContext* context, int index) {
-  return context->input(index).flat<float>().data();
-}
-
-// Allocates an output; null where it has no numbers or cannot be.
-float* Output(OpKernelContext* context, int index,
-              std::initializer_list<int64_t> sizes) {
-  Tensor* output = nullptr;
-  const absl::Status status =
-      context->allocate_output(index, TensorShape(sizes), &output);
-  if (!status.ok()) context->SetStatus(status);
-  if (!status.ok() || output->NumElements() == 0) return nullptr;
-  return output->flat<float>().data();
-}
 
 // The sizes of maps [B, cells, cells, C], the matrices that transform them.
 absl::Status ReadShape(OpKernelContext* context, int maps, int rows,

@@ -11,6 +11,7 @@ SOURCES = [
     "custom_ops/cpu/scratch.cc",
     "custom_ops/kernels.cc",
     "custom_ops/ops.cc",
+    "custom_ops/recurrence.cc",
 ]
 
 HEADERS = [
@@ -20,6 +21,7 @@ HEADERS = [
     "custom_ops/cpu/simd.h",
     "custom_ops/cpu/work.h",
     "custom_ops/glimpse.h",
+    "custom_ops/tensors.h",
     "custom_ops/types.h",
 ]
 
@@ -42,6 +44,8 @@ SIMD_HEADERS = [
     "custom_ops/cpu/banded.h",
     "custom_ops/cpu/correlation.h",
     "custom_ops/cpu/filters.h",
+    "custom_ops/cpu/product.h",
+    "custom_ops/cpu/recurrence.h",
     "custom_ops/cpu/vector.h",
 ]
 

@@ -1,12 +1,15 @@
 """Tracking frame by frame, as frames arrive."""
 
+import functools
 import itertools
+import math
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ratm_tf.boxes import xywh_from_xyxy, xyxy_from_xywh
+from ratm_tf.attention.recurrence import recurrence
+from ratm_tf.boxes import xyxy_from_xywh
 from ratm_tf.tracker import Tracker
 
 # How far floating frames may be off 0..1: half a level of 0..255.
@@ -69,6 +72,19 @@ class OnlineTracker:
         self._tracker = tracker
         self._threshold = threshold
         self._keep_glimpse = keep_glimpse
+        self._shape = None
+        self._several = False
+        self.box = self.score = self.glimpse = None
+        self._plain = tracker.cell.plain and tracker.score is None
+        if self._plain:
+            # A box is linear in its window.
+            self._to_box = tracker.box_from_window(tf.eye(6)).numpy()
+            self._recur = functools.partial(
+                recurrence,
+                glimpse_size=tracker.cell.glimpse_size,
+                min_sigma=tracker.cell.glimpse.min_sigma,
+            )
+            return
         # Handing them to and fro takes longer than a small tracker's step.
         self._states = [
             tf.Variable(tf.zeros([1, spec.shape[-1]]), shape=spec.shape)
@@ -84,9 +100,6 @@ class OnlineTracker:
             )
             for dtype in (tf.uint8, tf.float32)
         }
-        self._shape = None
-        self._several = False
-        self.box = self.score = self.glimpse = None
 
     @tf.function
     def _step(self, frame):
@@ -131,7 +144,13 @@ class OnlineTracker:
             each = boxes if several else [boxes]
             boxes = np.stack([_checked_box(one, size) for one in each])
         count = 1 if boxes is None else len(boxes)
-        self._assign(self._tracker.initial_state(count, size, boxes))
+        states = self._tracker.initial_state(count, size, boxes)
+        if self._plain:
+            hidden, activations, bias = states
+            self._states = [activations, hidden]
+            self._weights = [bias, *self._tracker.cell.recurrence_weights]
+        else:
+            self._assign(states)
         self._shape, self._several = np.shape(frame), several
         self._advance(prepared)
 
@@ -178,15 +197,16 @@ class OnlineTracker:
 
     def _told(self, box, score, seen):
         """Of a target, whether it is there and where, as OpenCV has it."""
-        if not np.isfinite(box).all():
+        x1, y1, x2, y2 = box.tolist()  # In Python's numbers: it is most of a step.
+        if not math.isfinite(x1 + y1 + x2 + y2):
             return False, (0, 0, 0, 0)
-        xywh = xywh_from_xyxy(box)
+        xywh = x1 + 0.5, y1 + 0.5, x2 - x1, y2 - y1
         sure = score is None or score >= self._threshold
         ok = bool(seen and sure and _overlaps(xywh, self._shape[:2]))
-        return ok, tuple(round(number) for number in xywh.tolist())
+        return ok, tuple(map(round, xywh))
 
     def _advance(self, frame):
-        found = self._steps[frame.dtype](frame).numpy()
+        found = self._found_plainly(frame) if self._plain else self._found(frame)
         scored = self._tracker.scores
         scores = found[:, 4] if scored else [None] * len(found)
         glimpses = [None] * len(found)
@@ -200,6 +220,22 @@ class OnlineTracker:
         else:
             self.box, self.glimpse = found[0, :4], glimpses[0]
             self.score = float(scores[0]) if scored else None
+
+    def _found(self, frame):
+        """What `_step` tells of a frame."""
+        frame = tf.constant(frame)
+        return self._steps[frame.dtype](frame).numpy()
+
+    def _found_plainly(self, frame):
+        """The same of a `plain` cell, by its one op: a graph would take longer."""
+        windows, glimpses, *states = self._recur(
+            frame[np.newaxis, np.newaxis], *self._states, *self._weights
+        )
+        self._states = states[::-1]
+        boxes = windows.numpy()[:, 0] @ self._to_box
+        if not self._keep_glimpse:
+            return boxes
+        return np.concatenate([boxes, glimpses.numpy().reshape(len(boxes), -1)], axis=1)
 
     def _prepared(self, frame):
         """Returns the frame as the tracker takes it, or None if it is not finite."""
@@ -231,7 +267,7 @@ class OnlineTracker:
                 f"Expected a `frame` [H, W] or [H, W, C] with {channels} channel(s). "
                 f"Received shape: {frame.shape}"
             )
-        return tf.constant(frame)
+        return frame
 
 
 def _flat(function):
@@ -280,7 +316,7 @@ def _checked_box(box, frame_size):
         box.shape != (4,)
         or not np.isfinite(box).all()
         or not (box[2:] > 0).all()
-        or not _overlaps(box, frame_size)
+        or not _overlaps(box.tolist(), frame_size)
     ):
         height, width = frame_size
         raise ValueError(
@@ -291,5 +327,5 @@ def _checked_box(box, frame_size):
 
 
 def _overlaps(xywh, frame_size):
-    (x, y, w, h), (height, width) = xywh.tolist(), frame_size
+    (x, y, w, h), (height, width) = xywh, frame_size
     return x < width and y < height and x + w > 0 and y + h > 0

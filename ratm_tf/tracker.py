@@ -4,13 +4,16 @@ import copy
 import math
 import numbers
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ratm_tf.attention import GlimpseCell, gaussian_glimpse
 from ratm_tf.attention.window import activations_from_window
 from ratm_tf.boxes import KINDS, box_from_window, iou, scale_box, window_from_box
+from ratm_tf.prediction import are_arrays, predict_arrays
 from ratm_tf.types import Implementation, Kind, Shape, TensorLike
 
 # In training, sequences are unrolled if that makes at most so many uses of weights:
@@ -59,11 +62,11 @@ class Tracker(keras.Model):
             puts the first window, through which window targets are read, and what
             `boxes` are. `"corner"`, the paper's box through the outermost grid centres
             (section 5.2), or `"extent"`, what the glimpse covers.
-        unroll: whether the frames of a sequence are unrolled in training, and those of
-            a `plain` cell always, which makes a longer graph of shorter steps, and
-            needs a length that is known as the graph is built. None unrolls short
-            sequences through small cells, unless XLA may compile them, whose loops are
-            as fast.
+        unroll: whether the frames of a sequence are unrolled in training, which makes a
+            longer graph of shorter steps, and needs a length that is known as the graph
+            is built; those of a `plain` cell, which are one operation, never are. None
+            unrolls short sequences through small cells, unless XLA may compile them,
+            whose loops are as fast.
 
     Call arguments:
         inputs: dict of
@@ -224,16 +227,48 @@ class Tracker(keras.Model):
             tf.unstack(tf.shape(frames)[2:4]),
             inputs.get("initial_box"),
         )
-        unrolls = self._unrolls(frames.shape[1])
-        if unrolls and frames.shape[1] and self.cell.plain:
-            return self._outputs(self.cell.track(frames, states), training)
+        if self.cell.plain and frames.shape[1] != 0:
+            parts, _ = self.cell.track(frames, states)
+            return self._outputs(parts, training)
         loop = self.loop
-        if unrolls and training:
+        if training and self._unrolls(frames.shape[1]):
             loop = keras.layers.RNN(
                 self.cell, return_sequences=True, unroll=True, dtype="float32"
             )
         output = loop(frames, initial_state=states)
         return self._outputs(self.cell.split_output(output), training)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        steps: int | None = None,
+        callbacks: list[keras.callbacks.Callback] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Tracks through videos, as `keras.Model.predict` does.
+
+        Args:
+            x: inputs, see above, as arrays, as a `tf.data.Dataset` of batches of them
+                or as anything else that Keras takes.
+            batch_size: videos at a time, of arrays: 32 by default.
+            verbose: `"auto"`, 0, 1 or 2, as Keras has it.
+            steps: how many batches to predict, of data without an end.
+            callbacks: Keras's.
+
+        Returns:
+            Dict of float32 arrays, the outputs that are told above.
+
+        Example:
+        >>> tracker = ratm_tf.load_pretrained("bouncing_balls")
+        >>> tracker.predict(np.zeros([3, 5, 20, 20, 1]), verbose=0)["boxes"].shape
+        (3, 5, 4)
+        """
+        alone = self.distribute_strategy.num_replicas_in_sync == 1
+        if alone and steps is None and are_arrays(_as_inputs(x)):
+            arrays = _as_inputs(x)
+            return predict_arrays(self, arrays, batch_size or 32, verbose, callbacks)
+        return super().predict(x, batch_size, verbose, steps, callbacks)
 
     def _unrolls(self, length):
         if self.unroll is not None:
@@ -349,8 +384,11 @@ class Tracker(keras.Model):
         >>> outputs["boxes"].shape
         TensorShape([2, 4])
         """
-        output, states = self.cell(frame, states)
-        return self._outputs(self.cell.split_output(output)), states
+        if not self.cell.plain:
+            output, states = self.cell(frame, states)
+            return self._outputs(self.cell.split_output(output)), states
+        parts, states = self.cell.track(tf.expand_dims(frame, 1), states)
+        return self._outputs([part[:, 0] for part in parts]), states
 
     def initial_state(
         self,

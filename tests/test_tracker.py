@@ -29,8 +29,9 @@ def classifier(trainable=False):
     return model
 
 
-def make_tracker(**arguments):
-    return ratm_tf.Tracker(ratm_tf.RATMCell(8, SIZE), **arguments)
+def make_tracker(window_update="absolute", **arguments):
+    cell = ratm_tf.RATMCell(8, SIZE, window_update=window_update)
+    return ratm_tf.Tracker(cell, **arguments)
 
 
 def labels(**more):
@@ -98,7 +99,7 @@ def test_five_steps_lower_the_loss():
 def test_unrolled_sequences_train_like_a_loop():
     def losses(unroll):
         keras.utils.set_random_seed(0)
-        tracker = make_tracker(unroll=unroll)
+        tracker = make_tracker("residual", unroll=unroll)
         tracker.compile(keras.optimizers.SGD(0.1), loss={"glimpses": PixelLoss()})
         true = {"glimpses": np.zeros([4, 6, *SIZE, 1], np.float32)}
         history = tracker.fit(
@@ -113,8 +114,10 @@ def test_unrolled_sequences_train_like_a_loop():
 def test_what_is_unrolled_by_itself():
     """Short sequences through small cells, in a length known beforehand."""
     loops = fallback_reason() is not None
-    assert has_loop(make_tracker()) == loops
-    assert has_loop(make_tracker(), np.tile(FRAMES, [1, 20, 1, 1, 1]))
+    long = np.tile(FRAMES, [1, 20, 1, 1, 1])
+    assert has_loop(make_tracker("residual")) == loops
+    assert has_loop(make_tracker("residual"), long)
+    assert has_loop(make_tracker(), long) != make_tracker().cell.plain
     layers = [keras.layers.Conv2D(2, 3, padding="same") for _ in range(30)]
     features = keras.Sequential([keras.Input([*SIZE, 1]), *layers])
     large = ratm_tf.Tracker(ratm_tf.RATMCell(8, SIZE, features=features))

@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "custom_ops/axis.h"
+#include "custom_ops/cpu/product.h"
 #include "custom_ops/cpu/scratch.h"
 #include "custom_ops/cpu/simd.h"
 #include "custom_ops/cpu/vector.h"
@@ -19,68 +20,6 @@
 namespace ratm {
 namespace RATM_SIMD {
 namespace {
-
-constexpr int64_t kFloats = Lanes<float>::kCount;
-
-// Some rows of a product, some vectors wide.
-template <int kRows, int kVectors>
-inline void MultiplyTile(const float* a, int64_t inner, const float* b,
-                         int64_t columns, float* out) {
-  Vector<float> sums[kRows][kVectors] = {};
-  for (int64_t k = 0; k < inner; ++k) {
-    Vector<float> line[kVectors];
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) {
-      line[v] = Load(b + k * columns + v * kFloats);
-    }
-#pragma GCC unroll 4
-    for (int row = 0; row < kRows; ++row) {
-      const float weight = a[row * inner + k];
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sums[row][v] += weight * line[v];
-    }
-  }
-  for (int row = 0; row < kRows; ++row) {
-    for (int v = 0; v < kVectors; ++v) {
-      Store(out + row * columns + v * kFloats, sums[row][v]);
-    }
-  }
-}
-
-template <int kVectors>
-inline void MultiplyColumns(const float* a, int64_t rows, int64_t inner,
-                            const float* b, int64_t columns, float* out) {
-  int64_t row = 0;
-  for (; row + 4 <= rows; row += 4) {
-    MultiplyTile<4, kVectors>(a + row * inner, inner, b, columns,
-                              out + row * columns);
-  }
-  for (; row < rows; ++row) {
-    MultiplyTile<1, kVectors>(a + row * inner, inner, b, columns,
-                              out + row * columns);
-  }
-}
-
-// out [rows, columns] = a [rows, inner] b [inner, columns].
-inline void Multiply(const float* a, int64_t rows, int64_t inner,
-                     const float* b, int64_t columns, float* out) {
-  int64_t j = 0;
-  for (; j + 2 * kFloats <= columns; j += 2 * kFloats) {
-    MultiplyColumns<2>(a, rows, inner, b + j, columns, out + j);
-  }
-  for (; j + kFloats <= columns; j += kFloats) {
-    MultiplyColumns<1>(a, rows, inner, b + j, columns, out + j);
-  }
-  for (; j < columns; ++j) {
-    for (int64_t row = 0; row < rows; ++row) {
-      float sum = 0;
-      for (int64_t k = 0; k < inner; ++k) {
-        sum += a[row * inner + k] * b[k * columns + j];
-      }
-      out[row * columns + j] = sum;
-    }
-  }
-}
 
 // A row of frequencies of the maps whose rows are transformed already: real and
 // imaginary parts, of all channels.

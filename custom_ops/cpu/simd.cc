@@ -13,6 +13,7 @@
 #include "custom_ops/cpu/banded.h"
 #include "custom_ops/cpu/correlation.h"
 #include "custom_ops/cpu/filters.h"
+#include "custom_ops/cpu/recurrence.h"
 #include "custom_ops/cpu/scratch.h"
 #include "custom_ops/cpu/vector.h"
 #include "custom_ops/types.h"
@@ -508,6 +509,19 @@ void GradImages(const GlimpseShape& shape, const ComputeType<T>* window,
   template void GradImages<T>(const GlimpseShape&, const ComputeType<T>*, \
                               const T*, T*, int64_t, int64_t, Scratch*);
 RATM_TYPES(RATM_INSTANTIATE, RATM_INSTANTIATE_FLOATING)
+
+#define RATM_INSTANTIATE_RECURRENCE(T)                                      \
+  template void Recurrence<T>(const RecurrenceShape&,                       \
+                              const RecurrenceArrays<T>&, int64_t, int64_t, \
+                              Scratch*);                                    \
+  template void RecurrenceGrad<T>(const RecurrenceShape&,                   \
+                                  const RecurrenceGradArrays<T>&, int64_t,  \
+                                  int64_t, Scratch*);                       \
+  template void RecurrenceWeightGrad<T>(const RecurrenceShape&,             \
+                                        const RecurrenceGradArrays<T>&,     \
+                                        int64_t, int64_t, Scratch*);
+RATM_INSTANTIATE_RECURRENCE(uint8_t)
+RATM_INSTANTIATE_RECURRENCE(float)
 
 }  // namespace RATM_SIMD
 }  // namespace ratm

@@ -58,6 +58,66 @@ struct ColourShape {
   int64_t cells;
 };
 
+// There are so many sequences of so many steps; the glimpse's own batch and
+// count are 1. Sequences may share one video.
+struct RecurrenceShape {
+  GlimpseShape glimpse;
+  int64_t batch;
+  int64_t steps;
+  int64_t units;
+  bool shared;
+  float min_sigma;
+};
+
+// The arrays of Ratm>Recurrence, by their names there.
+template <typename T>
+struct RecurrenceArrays {
+  const T* frames;
+  const float* activations;
+  const float* hidden;
+  const float* window_bias;
+  const float* kernel;
+  const float* recurrent_kernel;
+  const float* bias;
+  const float* window_kernel;
+  float* windows;
+  float* glimpses;
+  float* last_hidden;
+  float* last_activations;
+  float* hiddens;
+  float* following;
+};
+
+// And those of Ratm>RecurrenceGrad, with its kernels transposed.
+template <typename T>
+struct RecurrenceGradArrays {
+  const T* frames;
+  const float* activations;
+  const float* hidden;
+  const float* kernel_across;
+  const float* recurrent_kernel_across;
+  const float* window_kernel_across;
+  const float* windows;
+  const float* glimpses;
+  const float* hiddens;
+  const float* following;
+  const float* by_windows;
+  const float* by_glimpses;
+  const float* by_last_hidden;
+  const float* by_last_activations;
+  // For each step the hidden units before it, and the gradients of Eq. 1 and 5.
+  float* before;
+  float* totals;
+  float* updates;
+  float* by_activations;
+  float* by_hidden;
+  float* by_window_bias;
+  float* by_kernel;
+  float* by_recurrent_kernel;
+  float* by_bias;
+  float* by_window_kernel;
+};
+
 #define RATM_DECLARE_SIMD(NAMESPACE)                                           \
   namespace NAMESPACE {                                                        \
   template <typename T>                                                        \
@@ -73,6 +133,21 @@ struct ColourShape {
   void GradImages(const GlimpseShape& shape, const ComputeType<T>* window,     \
                   const T* grad, T* images_grad, int64_t begin, int64_t end,   \
                   Scratch* scratch);                                           \
+  /* A unit is a sequence. */                                                  \
+  template <typename T>                                                        \
+  void Recurrence(const RecurrenceShape& shape,                                \
+                  const RecurrenceArrays<T>& arrays, int64_t begin,            \
+                  int64_t end, Scratch* scratch);                              \
+  template <typename T>                                                        \
+  void RecurrenceGrad(const RecurrenceShape& shape,                            \
+                      const RecurrenceGradArrays<T>& arrays, int64_t begin,    \
+                      int64_t end, Scratch* scratch);                          \
+  /* A unit is a row of the kernel, then of the recurrent one; then the rest.  \
+   */                                                                          \
+  template <typename T>                                                        \
+  void RecurrenceWeightGrad(const RecurrenceShape& shape,                      \
+                            const RecurrenceGradArrays<T>& arrays,             \
+                            int64_t begin, int64_t end, Scratch* scratch);     \
   /* A unit of what follows is a window. */                                    \
   void CorrelationFit(const CorrelationShape& shape, const float* maps,        \
                       const float* rows, const float* columns,                 \

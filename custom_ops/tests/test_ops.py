@@ -114,6 +114,7 @@ def glimpse_with(instruction_set):
     """What a process limited to an instruction set prints, of all ops, or an error."""
     program = """
 import tensorflow as tf
+import ratm_tf
 from ratm_tf.attention import library
 from ratm_tf.attention.colour_likelihood import ColourLikelihood
 from ratm_tf.attention.correlation_filter import (
@@ -138,7 +139,16 @@ try:
     likelihood = ColourLikelihood((16, 16, 3), cells=8, context=2.0)
     colours = (1 + maps[..., :3] / tf.reduce_max(tf.abs(maps))) / 2
     likely = likelihood.of_boxes(likelihood.histograms(colours), colours)
-    results = [glimpse, maps, response, *peak(response), likely]
+    tf.keras.utils.set_random_seed(0)
+    cell = ratm_tf.RATMCell(40, (5, 4))
+    cell.build([None, 16, 16, 3])
+    cell.window.kernel.assign(tf.sin(tf.reshape(tf.range(240.0), [40, 6])) / 9)
+    with tf.GradientTape() as tape:
+        frames = tf.stack([colours, colours], axis=1)
+        seen, states = cell.track(frames, cell.get_initial_state(2))
+        loss = tf.reduce_sum(seen[1] ** 2) + tf.reduce_sum(states[0])
+    slopes = tape.gradient(loss, [weight.value for weight in cell.weights])
+    results = [glimpse, maps, response, *peak(response), likely, *seen, *slopes]
     print([number for part in results for number in part.numpy().ravel().tolist()])
 except tf.errors.InvalidArgumentError as error:
     print(error.message)

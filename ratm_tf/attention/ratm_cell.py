@@ -13,12 +13,11 @@ import tensorflow as tf
 # `keras.layers.RNN` makes the dropout masks of a sequence for cells of this class.
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
+from ratm_tf.attention import recurrence
 from ratm_tf.attention.functional import check_dtype
 from ratm_tf.attention.glimpse_cell import GlimpseCell
 from ratm_tf.attention.implementation import choose
 from ratm_tf.attention.irnn_cell import IRNNCell
-from ratm_tf.attention.recurrence import recurrence
-from ratm_tf.attention.window import CENTERS, pixels_a_unit
 from ratm_tf.types import Implementation, Shape, Size, TensorLike
 
 # The unit of a window's motion is so small a part of its place's.
@@ -286,7 +285,6 @@ class RATMCell(GlimpseCell, DropoutRNNCell):
         return (
             type(self) is RATMCell
             and type(self.recurrent_cell) is IRNNCell
-            and self.recurrent_cell.use_bias
             and self.recurrent_cell.activity_regularizer is None
             and self.recurrent_cell.compute_dtype == self.window.compute_dtype
             and self.window.compute_dtype == "float32"
@@ -294,24 +292,27 @@ class RATMCell(GlimpseCell, DropoutRNNCell):
             and self.window_update == "absolute"
             and not (self.sees_window or self.return_features or self.scales[1:])
             and choose(self.implementation) == "fused"
+            and recurrence.available()
         )
 
     def track(
         self, frames: tf.Tensor, states: list[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Takes whole sequences at once, if the cell is `plain`, unrolled.
+    ) -> tuple[tuple[tf.Tensor, tf.Tensor], list[tf.Tensor]]:
+        """Takes whole sequences at once, if the cell is `plain`.
 
-        It is what `keras.layers.RNN` and `split_output` make of the cell, in half of
-        the operations.
+        It is what `keras.layers.RNN` and `split_output` make of the cell, in one
+        operation.
 
         Args:
-            frames: `[B, T, H, W, C]`, uint8 in 0..255 or floating in 0..1, with a known
-                `T`. They get no gradient.
-            states: list of float32 tensors, as from `get_initial_state`.
+            frames: `[B, T, H, W, C]`, uint8 in 0..255 or floating in 0..1, `T` > 0; or
+                `[1, T, H, W, C]`, a video that all `B` sequences look at. They get no
+                gradient.
+            states: list of float32 tensors, from `get_initial_state` or from the frames
+                before.
 
         Returns:
-            `(windows, glimpses)`, float32 `[B, T, 6]` in pixels and `[B, T, N, M, C]`
-            in 0..1.
+            `((windows, glimpses), states)`, float32 `[B, T, 6]` in pixels,
+            `[B, T, N, M, C]` in 0..1, and the states for the frame that comes next.
 
         Raises:
             TypeError: if frames have another dtype.
@@ -321,28 +322,30 @@ class RATMCell(GlimpseCell, DropoutRNNCell):
         >>> cell.build([None, 64, 64, 1])
         >>> if cell.plain:
         ...     frames = tf.random.uniform([2, 5, 64, 64, 1])
-        ...     windows, glimpses = cell.track(frames, cell.get_initial_state(2))
+        ...     seen, states = cell.track(frames, cell.get_initial_state(2))
         """
         hidden, activations, bias = states
-        activations, bias = self._started(activations, bias)
-        dtype = frames.dtype
-        check_dtype("frames", dtype)
-        if dtype != tf.uint8:
+        check_dtype("frames", frames.dtype)
+        if frames.dtype != tf.uint8:
             frames = tf.cast(frames, tf.float32)
-        unit = pixels_a_unit(tf.unstack(tf.shape(frames)[2:4]), self.glimpse_size)
-        of_pixels = self.scaled(self.recurrent_cell.kernel, dtype)
-        windows, glimpses = recurrence(
-            tf.unstack(frames, axis=1),
+        windows, glimpses, hidden, activations = recurrence.recurrence(
+            frames,
+            activations,
             hidden,
-            (activations + CENTERS) * unit,
-            tf.concat([of_pixels, self.recurrent_cell.recurrent_kernel], axis=0),
-            tf.convert_to_tensor(self.recurrent_cell.bias),
-            self.window.kernel * unit,
-            (bias + CENTERS) * unit,
+            bias,
+            *self.recurrence_weights,
             self.glimpse_size,
             self.glimpse.min_sigma,
         )
-        return windows, self.scaled(glimpses, dtype)
+        return (windows, glimpses), [hidden, activations, bias]
+
+    @property
+    def recurrence_weights(self) -> list[tf.Tensor]:
+        """`W_in`, `W_rec`, the hidden units' bias and `W` of a `plain` cell."""
+        irnn = self.recurrent_cell
+        bias = irnn.bias if irnn.use_bias else tf.zeros([self.units])
+        weights = [irnn.kernel, irnn.recurrent_kernel, bias, self.window.kernel]
+        return [tf.convert_to_tensor(weight) for weight in weights]
 
     def _seen(self, frame, activations):
         """The glimpse, its window, and the glimpses `[B*K, N, M, C]` at all scales."""

@@ -1,120 +1,156 @@
-"""The paper's recurrence over a whole sequence, in as few operations as it takes."""
-
-from collections.abc import Sequence
+"""The paper's recurrence over a whole sequence, as one op."""
 
 import tensorflow as tf
 
-from ratm_tf.attention import library
-from ratm_tf.attention.window import CENTERS, MAGNITUDES, least
+from ratm_tf.attention import filterbank, library
+from ratm_tf.attention.functional import gradients
+from ratm_tf.attention.window import window_from_activations
 from ratm_tf.types import Size
 
-_MIRRORED = [1.0, 1.0, -1.0, -1.0, -1.0, -1.0]
+
+def available() -> bool:
+    """Whether the op can run: it is for the CPU alone.
+
+    Returns:
+        A bool.
+
+    Example:
+    >>> from ratm_tf.attention import recurrence
+    >>> recurrence.available() in (True, False)
+    True
+    """
+    return (
+        library.unavailable_reason() is None
+        and hasattr(library.load(), "ratm_recurrence")
+        and not tf.config.get_visible_devices("GPU")
+    )
 
 
 def recurrence(
-    frames: Sequence[tf.Tensor],
+    frames: tf.Tensor,
+    activations: tf.Tensor,
     hidden: tf.Tensor,
-    place: tf.Tensor,
+    window_bias: tf.Tensor,
     kernel: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
     bias: tf.Tensor,
-    place_kernel: tf.Tensor,
-    place_bias: tf.Tensor,
+    window_kernel: tf.Tensor,
     glimpse_size: Size,
     min_sigma: float,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Runs Eq. 1-5 with the fused op, unrolled, with their gradient by hand.
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Runs Eq. 1-12 over sequences, which TensorFlow's threads share out.
 
-        window_t = max(abs(place_t), min_sigma)    (the centre as it is: Eq. 6-8)
-        x_t = glimpse(frame_t, window_t)           (Eq. 4)
-        h_t = relu([x_t, h_{t-1}] kernel + bias)   (Eq. 1-3)
-        place_{t+1} = h_t place_kernel + place_bias    (Eq. 5, in pixels)
+        window_t = the activations in pixels                   (Eq. 6-8)
+        x_t = glimpse(frame_t, window_t)                       (Eq. 4, 9-12)
+        h_t = relu(x_t kernel + h_{t-1} recurrent_kernel + bias)   (Eq. 1-3)
+        activations_{t+1} = h_t window_kernel + window_bias    (Eq. 5)
 
-    A step of a small model costs by the number of its operations. Here are half of
-    those of a `RATMCell` and of what TensorFlow makes of its gradient: weights are read
-    once, and their gradients are one product of the whole sequence.
+    It is differentiable by all but the frames. A step of a small model costs by the
+    number of its operations: here a sequence has one, and its gradient one more, beside
+    the products that make the gradients of weights.
 
     Args:
-        frames: `T` tensors `[B, H, W, C]`, uint8 or float32; without gradients.
+        frames: `[B, T, H, W, C]`, uint8 in 0..255 or float32 in 0..1; or
+            `[1, T, H, W, C]`, a video that all `B` sequences look at.
+        activations: float32 `[B, 6]`, of the first window.
         hidden: `h_0`, float32 `[B, units]`.
-        place: the first window, with signs, float32 `[B, 6]` in pixels.
-        kernel: `W_in` above `W_rec`, float32 `[N*M*C + units, units]`.
+        window_bias: `b` of Eq. 5 for each sequence, float32 `[B, 6]`.
+        kernel: `W_in`, float32 `[N*M*C, units]`.
+        recurrent_kernel: `W_rec`, float32 `[units, units]`.
         bias: float32 `[units]`.
-        place_kernel: `W` of Eq. 5 in pixels, float32 `[units, 6]`.
-        place_bias: `b` of Eq. 5 in pixels, of each sequence, float32 `[B, 6]`.
+        window_kernel: `W` of Eq. 5, float32 `[units, 6]`.
         glimpse_size: `(N, M)`.
         min_sigma: see `GaussianGlimpse`.
 
     Returns:
-        `(windows, glimpses)`, float32 `[B, T, 6]` in pixels and `[B, T, N, M, C]` in
-        the range of the frames' values.
+        `(windows, glimpses, hidden, activations)`, float32: `[B, T, 6]` in pixels,
+        `[B, T, N, M, C]` in 0..1, `h_T` `[B, units]`, and the activations of the window
+        that comes after, `[B, 6]`.
+
+    Raises:
+        RuntimeError: if there is no op.
+        ValueError or tf.errors.InvalidArgumentError: if shapes are not those above.
 
     Example:
-    >>> from ratm_tf.attention.recurrence import recurrence
-    >>> windows, glimpses = recurrence(
-    ...     [tf.ones([2, 9, 9, 1])] * 3, tf.zeros([2, 8]), tf.ones([2, 6]),
-    ...     tf.zeros([4 * 4 + 8, 8]), tf.zeros([8]), tf.zeros([8, 6]), tf.ones([2, 6]),
-    ...     glimpse_size=(4, 4), min_sigma=0.25)
-    >>> windows.shape, glimpses.shape
-    (TensorShape([2, 3, 6]), TensorShape([2, 3, 4, 4, 1]))
+    >>> from ratm_tf.attention.recurrence import available, recurrence
+    >>> if available():
+    ...     windows, glimpses, hidden, activations = recurrence(
+    ...         tf.ones([2, 3, 9, 9, 1]), tf.ones([2, 6]), tf.zeros([2, 8]),
+    ...         tf.ones([2, 6]), tf.zeros([16, 8]), tf.zeros([8, 8]), tf.zeros([8]),
+    ...         tf.zeros([8, 6]), glimpse_size=(4, 4), min_sigma=0.25)
     """
-    op, floor = library.load(), least(min_sigma)
-    sizes = [kernel.shape[0] - kernel.shape[1], kernel.shape[1]]
+    return library.load().ratm_recurrence(
+        frames,
+        activations,
+        hidden,
+        window_bias,
+        kernel,
+        recurrent_kernel,
+        bias,
+        window_kernel,
+        glimpse_height=glimpse_size[0],
+        glimpse_width=glimpse_size[1],
+        min_sigma=min_sigma,
+    )[:4]
 
-    @tf.custom_gradient
-    def run(hidden, place, kernel, bias, place_kernel, place_bias):
-        windows, glimpses, magnitudes, places, inputs, hiddens = [], [], [], [], [], []
-        for frame in frames:
-            magnitude = tf.maximum(place, place * _MIRRORED)
-            window = tf.maximum(magnitude, floor)
-            glimpse = op.ratm_gaussian_glimpse(frame, window, *glimpse_size, tf.float32)
-            both = tf.concat([tf.reshape(glimpse, [-1, sizes[0]]), hidden], axis=1)
-            hidden = tf.nn.relu(tf.nn.bias_add(tf.matmul(both, kernel), bias))
-            places.append(place)
-            magnitudes.append(magnitude)
-            windows.append(window)
-            glimpses.append(glimpse)
-            inputs.append(both)
-            hiddens.append(hidden)
-            place = tf.matmul(hidden, place_kernel) + place_bias
 
-        def gradient(by_windows, by_glimpses):
-            slopes = tf.sign(tf.stack(places)) * MAGNITUDES + CENTERS
-            slopes *= tf.cast(tf.stack(magnitudes) >= floor, tf.float32)
-            by_place, by_hidden = tf.zeros_like(place), tf.zeros_like(hidden)
-            by_totals, by_places = [], []
-            steps = (
-                frames,
-                windows,
-                hiddens,
-                tf.unstack(slopes),
-                tf.unstack(by_windows, axis=1),
-                tf.unstack(by_glimpses, axis=1),
-            )
-            for frame, window, state, slope, by_window, by_glimpse in reversed(
-                [*zip(*steps, strict=True)]
-            ):
-                by_places.append(by_place)
-                by_hidden += tf.matmul(by_place, place_kernel, transpose_b=True)
-                by_total = tf.raw_ops.ReluGrad(gradients=by_hidden, features=state)
-                by_totals.append(by_total)
-                by_both = tf.matmul(by_total, kernel, transpose_b=True)
-                by_seen, by_hidden = tf.split(by_both, sizes, axis=1)
-                by_glimpse += tf.reshape(by_seen, tf.shape(by_glimpse))
-                by_window += op.ratm_gaussian_glimpse_grad_window(
-                    images=frame, window=window, grad=by_glimpse
-                )
-                by_place = by_window * slope
-            by_total = tf.concat(by_totals[::-1], axis=0)
-            by_following = tf.concat(by_places[::-1], axis=0)
-            return (
-                by_hidden,
-                by_place,
-                tf.matmul(tf.concat(inputs, axis=0), by_total, transpose_a=True),
-                tf.reduce_sum(by_total, axis=0),
-                tf.matmul(tf.concat(hiddens, axis=0), by_following, transpose_a=True),
-                tf.add_n(by_places),
-            )
+@tf.RegisterGradient("Ratm>Recurrence")
+def _recurrence_gradient(op, *upstream):
+    windows, glimpses, _, _, hiddens, following = op.outputs
+    made = library.load().ratm_recurrence_grad(
+        *op.inputs,
+        windows,
+        glimpses,
+        hiddens,
+        following,
+        *upstream[:4],
+        min_sigma=op.get_attr("min_sigma"),
+    )
+    return None, *made
 
-        return (tf.stack(windows, axis=1), tf.stack(glimpses, axis=1)), gradient
 
-    return run(hidden, place, kernel, bias, place_kernel, place_bias)
+@tf.RegisterGradient("Ratm>RecurrenceGrad")
+def _recurrence_grad_gradient(op, *upstream):
+    frames, *inputs = op.inputs[:8]
+    by_outputs = op.inputs[12:]
+    size = op.inputs[9].shape[2:4]
+
+    def gradient(*inputs):
+        return gradients(
+            lambda *inputs: _form(frames, *inputs, *size, op.get_attr("min_sigma")),
+            inputs[:7],
+            list(inputs[7:]),
+        )
+
+    found = gradients(gradient, [*inputs, *by_outputs], list(upstream))
+    return [None, *found[:7], *[None] * 4, *found[7:]]
+
+
+def _form(
+    frames,
+    activations,
+    hidden,
+    window_bias,
+    kernel,
+    recurrent_kernel,
+    bias,
+    window_kernel,
+    *attributes,
+):
+    """What the op computes, in TensorFlow's own, for its second derivatives."""
+    *glimpse_size, min_sigma = attributes
+    scale = 255.0 if frames.dtype == tf.uint8 else 1.0
+    shape = tf.concat([tf.shape(hidden)[:1], tf.shape(frames)[1:]], axis=0)
+    outputs = []
+    for frame in tf.unstack(tf.broadcast_to(frames, shape), axis=1):
+        window = window_from_activations(
+            activations, tf.unstack(tf.shape(frame)[1:3]), glimpse_size, min_sigma
+        )
+        glimpse = filterbank.glimpse(frame, window, glimpse_size) / scale
+        seen = tf.reshape(glimpse, [-1, kernel.shape[0]])
+        total = tf.matmul(seen, kernel) + tf.matmul(hidden, recurrent_kernel) + bias
+        hidden = tf.nn.relu(total)
+        activations = tf.matmul(hidden, window_kernel) + window_bias
+        outputs.append((window, glimpse))
+    windows, glimpses = (tf.stack(x, axis=1) for x in zip(*outputs, strict=True))
+    return windows, glimpses, hidden, activations

@@ -1,0 +1,114 @@
+// Products of matrices.
+//
+// Private to simd.cc, as vector.h.
+
+#ifndef RATM_TF_CUSTOM_OPS_CPU_PRODUCT_H_
+#define RATM_TF_CUSTOM_OPS_CPU_PRODUCT_H_
+
+#include <cstdint>
+#include <type_traits>
+
+#include "custom_ops/axis.h"
+#include "custom_ops/cpu/vector.h"
+
+namespace ratm {
+namespace RATM_SIMD {
+namespace {
+
+constexpr int64_t kFloats = Lanes<float>::kCount;
+
+// Some rows of a product, some vectors wide. The next number of a is so far in
+// a row, and in a column.
+template <int kRows, int kVectors>
+inline void MultiplyTile(const float* a, int64_t along, int64_t down,
+                         int64_t inner, const float* b, int64_t columns,
+                         float* out) {
+  Vector<float> sums[kRows][kVectors] = {};
+  for (int64_t k = 0; k < inner; ++k) {
+    Vector<float> line[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      line[v] = Load(b + k * columns + v * kFloats);
+    }
+#pragma GCC unroll 4
+    for (int row = 0; row < kRows; ++row) {
+      const float weight = a[row * down + k * along];
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) sums[row][v] += weight * line[v];
+    }
+  }
+  for (int row = 0; row < kRows; ++row) {
+    for (int v = 0; v < kVectors; ++v) {
+      Store(out + row * columns + v * kFloats, sums[row][v]);
+    }
+  }
+}
+
+template <int kVectors>
+inline void MultiplyColumns(const float* a, int64_t along, int64_t down,
+                            int64_t rows, int64_t inner, const float* b,
+                            int64_t columns, float* out) {
+  int64_t row = 0;
+  for (; row + 4 <= rows; row += 4) {
+    MultiplyTile<4, kVectors>(a + row * down, along, down, inner, b, columns,
+                              out + row * columns);
+  }
+  for (; row < rows; ++row) {
+    MultiplyTile<1, kVectors>(a + row * down, along, down, inner, b, columns,
+                              out + row * columns);
+  }
+}
+
+inline void Multiply(const float* a, int64_t along, int64_t down, int64_t rows,
+                     int64_t inner, const float* b, int64_t columns,
+                     float* out) {
+  int64_t j = 0;
+  const auto multiply = [&](auto vectors) {
+    constexpr int kVectors = decltype(vectors)::value;
+    for (; j + kVectors * kFloats <= columns; j += kVectors * kFloats) {
+      MultiplyColumns<kVectors>(a, along, down, rows, inner, b + j, columns,
+                                out + j);
+    }
+  };
+  if (rows < 4) {
+    // There are few sums at a time, which wait for each other.
+    multiply(std::integral_constant<int, 8>());
+    multiply(std::integral_constant<int, 4>());
+  }
+  multiply(std::integral_constant<int, 2>());
+  multiply(std::integral_constant<int, 1>());
+  if (j < columns && columns >= kFloats) {
+    // The last ones, with some before them once more.
+    j = columns - kFloats;
+    multiply(std::integral_constant<int, 1>());
+  }
+  for (; j < columns; ++j) {
+    for (int64_t row = 0; row < rows; ++row) {
+      float sum = 0;
+      for (int64_t k = 0; k < inner; ++k) {
+        sum += a[row * down + k * along] * b[k * columns + j];
+      }
+      out[row * columns + j] = sum;
+    }
+  }
+}
+
+// out [rows, columns] = a [rows, inner] b [inner, columns].
+inline void Multiply(const float* a, int64_t rows, int64_t inner,
+                     const float* b, int64_t columns, float* out) {
+  Multiply(a, 1, inner, rows, inner, b, columns, out);
+}
+
+// Rows [begin, end) of out [rows, columns] = a^T b, of a [inner, rows].
+inline void MultiplyAcross(const float* a, int64_t rows, int64_t begin,
+                           int64_t end, int64_t inner, const float* b,
+                           int64_t columns, float* out) {
+  Multiply(a + begin, rows, 1, end - begin, inner, b, columns,
+           out + begin * columns);
+}
+
+}  // namespace
+}  // namespace RATM_SIMD
+}  // namespace ratm
+
+#endif  // RATM_TF_CUSTOM_OPS_CPU_PRODUCT_H_
