@@ -75,10 +75,10 @@ class OnlineTracker:
         self._shape = None
         self._several = False
         self.box = self.score = self.glimpse = None
+        # A box is linear in its window.
+        self._to_box = tracker.box_from_window(tf.eye(6)).numpy()
         self._plain = tracker.cell.plain and tracker.score is None
         if self._plain:
-            # A box is linear in its window.
-            self._to_box = tracker.box_from_window(tf.eye(6)).numpy()
             self._recur = functools.partial(
                 recurrence,
                 glimpse_size=tracker.cell.glimpse_size,
@@ -105,7 +105,7 @@ class OnlineTracker:
     def _step(self, frame):
         outputs, states = self._tracker.step(frame[tf.newaxis], self._states)
         self._assign(states)
-        told = [outputs["boxes"]]
+        told = [outputs["windows"]]
         if "scores" in outputs:
             told.append(outputs["scores"][:, tf.newaxis])
         if self._keep_glimpse:
@@ -206,36 +206,37 @@ class OnlineTracker:
         return ok, tuple(map(round, xywh))
 
     def _advance(self, frame):
-        found = self._found_plainly(frame) if self._plain else self._found(frame)
-        scored = self._tracker.scores
-        scores = found[:, 4] if scored else [None] * len(found)
-        glimpses = [None] * len(found)
-        if self._keep_glimpse:
-            seen = found[:, 4 + scored :]
-            glimpses = seen.reshape([-1, *self._tracker.cell.glimpse_shape])
+        windows, *more = self._by_op(frame) if self._plain else self._by_graph(frame)
+        boxes = windows @ self._to_box
+        scores = more.pop(0) if self._tracker.scores else None
+        glimpses = more.pop(0) if self._keep_glimpse else None
         if self._several:
-            self.box = found[:, :4]
-            self.score = scores if scored else None
-            self.glimpse = glimpses if self._keep_glimpse else None
+            self.box, self.score, self.glimpse = boxes, scores, glimpses
         else:
-            self.box, self.glimpse = found[0, :4], glimpses[0]
-            self.score = float(scores[0]) if scored else None
+            self.box = boxes[0]
+            self.score = None if scores is None else float(scores[0])
+            self.glimpse = None if glimpses is None else glimpses[0]
 
-    def _found(self, frame):
-        """What `_step` tells of a frame."""
+    def _by_graph(self, frame):
+        """Windows, scores if there are any, and glimpses if they are kept."""
         frame = tf.constant(frame)
-        return self._steps[frame.dtype](frame).numpy()
+        told = self._steps[frame.dtype](frame).numpy()
+        parts = [told[:, :6]]
+        if self._tracker.scores:
+            parts.append(told[:, 6])
+        if self._keep_glimpse:
+            glimpses = told[:, 6 + self._tracker.scores :]
+            parts.append(glimpses.reshape([-1, *self._tracker.cell.glimpse_shape]))
+        return parts
 
-    def _found_plainly(self, frame):
-        """The same of a `plain` cell, by its one op: a graph would take longer."""
+    def _by_op(self, frame):
+        """The same of a `plain` cell, which is one op: a graph would take longer."""
         windows, glimpses, *states = self._recur(
             frame[np.newaxis, np.newaxis], *self._states, *self._weights
         )
         self._states = states[::-1]
-        boxes = windows.numpy()[:, 0] @ self._to_box
-        if not self._keep_glimpse:
-            return boxes
-        return np.concatenate([boxes, glimpses.numpy().reshape(len(boxes), -1)], axis=1)
+        windows = windows.numpy()[:, 0]
+        return [windows, glimpses.numpy()[:, 0]] if self._keep_glimpse else [windows]
 
     def _prepared(self, frame):
         """Returns the frame as the tracker takes it, or None if it is not finite."""

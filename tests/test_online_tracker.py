@@ -206,8 +206,8 @@ def test_not_ok_off_the_frame(tracker):
     online = ratm_tf.OnlineTracker(tracker)
     online.init(VIDEO[0], **start(tracker)[0])
     for x, ok in ((-200.0, False), (10.0, True), (np.nan, False)):
-        box = np.float32([x, 5, x + 6, 12])
-        online._steps = {tf.uint8: lambda frame, box=box: tf.constant(box[None])}
+        window = tracker.window_from_box(np.float32([[x, 5, x + 6, 12]]))
+        online._by_graph = lambda frame, window=window: [window.numpy()]
         assert online.update(VIDEO[1])[0] is ok
 
 
@@ -323,3 +323,34 @@ def test_what_it_sees_is_kept(tracker, scored):
         online.init(VIDEO[0], [(3, 4, 10, 8), (5, 6, 10, 8)])
         assert online.glimpse.shape == (2, 8, 8, 1)
     assert ratm_tf.OnlineTracker(tracker).glimpse is None
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_a_plain_cell_goes_on_as_in_the_whole_video(dtype):
+    keras.utils.set_random_seed(0)
+    tracker = ratm_tf.Tracker(ratm_tf.RATMCell(8, (8, 8), initial_window="given"))
+    tracker.build({"frames": (None, None, None, None, 1)})
+    tracker.cell.window.kernel.assign(tracker.cell.window.kernel * 50)
+    frames = VIDEO if dtype == "uint8" else (VIDEO / 255).astype(dtype)
+    boxes = np.float32([[2.5, 3.5, 12.5, 11.5], [7.5, 1.5, 16.5, 13.5]])
+    whole = tracker.predict(
+        {"frames": np.stack([frames] * 2), "initial_box": boxes}, verbose=0
+    )
+    assert np.ptp(whole["boxes"][:, :, 0], axis=1).min() > 0.3
+    together = ratm_tf.OnlineTracker(tracker, keep_glimpse=True)
+    alone = ratm_tf.OnlineTracker(tracker)
+    for _ in range(2):
+        together.init(frames[0], [(3, 4, 10, 8), (8, 2, 9, 12)])
+        alone.init(frames[0], (8, 2, 9, 12))
+        for t, frame in enumerate(frames):
+            if t > 0:
+                together.update(frame)
+                alone.update(frame)
+            found = whole["boxes"][:, t]
+            np.testing.assert_allclose(together.box, found, atol=1e-3)
+            np.testing.assert_allclose(alone.box, found[1], atol=1e-3)
+            glimpses = whole["glimpses"][:, t]
+            np.testing.assert_allclose(together.glimpse, glimpses, atol=1e-4)
+    tracker.cell.window.kernel.assign(tracker.cell.window.kernel * 0)
+    alone.init(frames[0], (8, 2, 9, 12))
+    assert alone.update(frames[1]) == (True, (8, 2, 9, 12))
