@@ -86,6 +86,24 @@ def test_measures_the_beginnings_of_named_sequences(run, otb_dir, tmp_path):
     assert set(ends["sequences"]) == {"Runner"}
 
 
+def test_measures_from_a_later_frame_on(run, tmp_path):
+    still_tracker().save(tmp_path / "model.keras")
+    options = {"model": tmp_path / "model.keras", "sequences": 3, "from_frame": 29}
+    found = json.loads(
+        run("evaluate.py", dataset="moving_mnist_two_digits", **options).stdout
+    )
+    data = ratm_tf.datasets.moving_mnist_sequences(
+        "test", num_frames=30, num_digits=2, num_sequences=3, fallback=True
+    )
+    true = np.stack([example["boxes"][28:].numpy() for example in data])
+    each = iou(true, np.repeat(true[:, :1], 2, axis=1)).numpy()
+    assert found["corner_iou"] == pytest.approx(each.mean(), abs=1e-3)
+    assert not [name for name in found if "_1_10" in name or "oracle" in name]
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        run("evaluate.py", dataset="otb", **options)
+    assert "--from_frame" in error.value.stderr
+
+
 def test_measures_ones_own_videos(run, tmp_path):
     folder = tmp_path / "videos"
     folder.mkdir()

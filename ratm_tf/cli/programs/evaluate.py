@@ -32,6 +32,9 @@ _SEQUENCES = flags.DEFINE_integer(
     "Test sequences that are made (default: as the paper).",
     lower_bound=1,
 )
+_FROM_FRAME = flags.DEFINE_integer(
+    "from_frame", 1, "Frame to start in, of sequences that are made or KTH's.", 1
+)
 _RESULTS = flags.DEFINE_string(
     "results",
     None,
@@ -70,6 +73,12 @@ def main(_):
                     f"{recorded.STARTS.value}"
                 )
             pathlib.Path(_RESULTS.value).mkdir(parents=True, exist_ok=True)
+        later = _FROM_FRAME.value > 1
+        if later and recorded.chosen():
+            raise ValueError(
+                "Expected --from_frame of sequences that are made or KTH's. Received: "
+                f"--dataset={dataset.DATASET.value}"
+            )
         loaded = tracker.load_tracker()
         if recorded.chosen():
             sequences = recorded.sequences(loaded.channels, _SEED.value)
@@ -80,11 +89,11 @@ def main(_):
             tested = dataset.recipe(
                 loaded.starts_on_target, test_sequences=_SEQUENCES.value
             )
-            sequences = tested.test_data(seed=_SEED.value)
+            sequences = tested.test_data(seed=_SEED.value).map(_from_frame)
             if loaded.channels == 3:
                 sequences = sequences.map(_in_rgb)
-            spans, average = tested.spans, "frames"
-            known = tested.oracle_iou(seed=_SEED.value)
+            spans, average = [None] if later else tested.spans, "frames"
+            known = {} if later else tested.oracle_iou(seed=_SEED.value)
         seen = Seen()
         metrics = ratm_tf.evaluate(
             loaded, sequences, spans, average=average, on_batch=seen
@@ -97,6 +106,16 @@ def main(_):
         "box": loaded.box,
     }
     print(json.dumps(report | metrics | seen.metrics() | known))
+
+
+def _from_frame(example):
+    """A batch of sequences from the frame on that the flag names."""
+    start = _FROM_FRAME.value - 1
+    of_frames = [name for name in ("frames", "boxes", "mask") if name in example]
+    later = {name: example[name][:, start:] for name in of_frames}
+    if "initial_box" in example and start > 0:
+        later["initial_box"] = example["boxes"][:, start]
+    return example | later
 
 
 def _in_rgb(example):
