@@ -105,6 +105,12 @@ double SequenceCost(const RecurrenceShape& shape) {
                         kNumber * size + kStep);
 }
 
+// Frames, which need not be aligned: what made them may lend its own memory.
+template <typename T>
+const T* Frames(OpKernelContext* context) {
+  return static_cast<const T*>(context->input(kFrames).data());
+}
+
 template <typename T>
 class RecurrenceOp : public OpKernel {
  public:
@@ -120,7 +126,7 @@ class RecurrenceOp : public OpKernel {
     OP_REQUIRES_OK(context,
                    ReadShape(context, rows_, columns_, min_sigma_, &shape));
     RecurrenceArrays<T> arrays;
-    arrays.frames = context->input(kFrames).flat<T>().data();
+    arrays.frames = Frames<T>(context);
     arrays.activations = Input(context, kActivations);
     arrays.hidden = Input(context, kHidden);
     arrays.window_bias = Input(context, kWindowBias);
@@ -188,7 +194,7 @@ class RecurrenceGradOp : public OpKernel {
     OP_REQUIRES_OK(
         context, CheckShape(context, kByLastActivations, {batch, kWindowSize}));
     RecurrenceGradArrays<T> arrays;
-    arrays.frames = context->input(kFrames).flat<T>().data();
+    arrays.frames = Frames<T>(context);
     arrays.activations = Input(context, kActivations);
     arrays.hidden = Input(context, kHidden);
     arrays.windows = Input(context, kWindows);

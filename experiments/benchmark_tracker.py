@@ -16,7 +16,8 @@ a machine, the CPU time of all threads. Pipelines and their steps are told by CP
 the same cores do both.
 
 python experiments/benchmark_tracker.py
-python experiments/benchmark_tracker.py --parts=pipelines --cutouts_path=cutouts
+python experiments/benchmark_tracker.py --parts=pipelines --cutouts_path=cutouts \
+  --pennfudan_path=PennFudanPed
 """
 
 import functools
@@ -35,6 +36,9 @@ _PARTS = flags.DEFINE_multi_enum("parts", list(PARTS), PARTS, "Which.")
 _REPEATS = flags.DEFINE_integer("repeats", 15, "Interleaved repeats.", lower_bound=1)
 _CUTOUTS_PATH = flags.DEFINE_string(
     "cutouts_path", None, "Folder of cut-outs, for their pipeline."
+)
+_PENNFUDAN_PATH = flags.DEFINE_string(
+    "pennfudan_path", None, "The Penn-Fudan database, for the pipeline of people."
 )
 
 STEPS = 10  # Between two measurements.
@@ -286,6 +290,8 @@ def pipelines():
     }
     if _CUTOUTS_PATH.value:
         made["cutouts"] = recipes.targets(_CUTOUTS_PATH.value)
+    if _PENNFUDAN_PATH.value:
+        made["people"] = recipes.people(pennfudan_path=_PENNFUDAN_PATH.value)
     report = {}
     for name, recipe in made.items():
         seconds = measure(

@@ -1,6 +1,5 @@
 """Tracking frame by frame, as frames arrive."""
 
-import functools
 import itertools
 import math
 
@@ -8,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ratm_tf.attention.recurrence import recurrence
+from ratm_tf.attention import recurrence
 from ratm_tf.boxes import xyxy_from_xywh
 from ratm_tf.tracker import Tracker
 
@@ -79,11 +78,8 @@ class OnlineTracker:
         self._to_box = tracker.box_from_window(tf.eye(6)).numpy()
         self._plain = tracker.cell.plain and tracker.score is None
         if self._plain:
-            self._recur = functools.partial(
-                recurrence,
-                glimpse_size=tracker.cell.glimpse_size,
-                min_sigma=tracker.cell.glimpse.min_sigma,
-            )
+            cell = tracker.cell
+            self._recur = recurrence.op(cell.glimpse_size, cell.glimpse.min_sigma)
             return
         # Handing them to and fro takes longer than a small tracker's step.
         self._states = [
@@ -98,7 +94,7 @@ class OnlineTracker:
                     tf.TensorSpec([None, None, tracker.channels], dtype)
                 )
             )
-            for dtype in (tf.uint8, tf.float32)
+            for dtype in (np.uint8, np.float32)
         }
 
     @tf.function
@@ -147,7 +143,7 @@ class OnlineTracker:
         states = self._tracker.initial_state(count, size, boxes)
         if self._plain:
             hidden, activations, bias = states
-            self._states = [activations, hidden]
+            self._states = activations, hidden
             self._weights = [bias, *self._tracker.cell.recurrence_weights]
         else:
             self._assign(states)
@@ -219,8 +215,7 @@ class OnlineTracker:
 
     def _by_graph(self, frame):
         """Windows, scores if there are any, and glimpses if they are kept."""
-        frame = tf.constant(frame)
-        told = self._steps[frame.dtype](frame).numpy()
+        told = self._steps[frame.dtype.type](frame).numpy()
         parts = [told[:, :6]]
         if self._tracker.scores:
             parts.append(told[:, 6])
@@ -231,10 +226,10 @@ class OnlineTracker:
 
     def _by_op(self, frame):
         """The same of a `plain` cell, which is one op: a graph would take longer."""
-        windows, glimpses, *states = self._recur(
-            frame[np.newaxis, np.newaxis], *self._states, *self._weights
+        windows, glimpses, hidden, activations, *_ = self._recur(
+            _lent(frame[np.newaxis, np.newaxis]), *self._states, *self._weights
         )
-        self._states = states[::-1]
+        self._states = activations, hidden
         windows = windows.numpy()[:, 0]
         return [windows, glimpses.numpy()[:, 0]] if self._keep_glimpse else [windows]
 
@@ -271,25 +266,38 @@ class OnlineTracker:
         return frame
 
 
+def _lent(array):
+    """A tensor in an array's own memory, for ops that take any alignment."""
+    try:
+        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+    except (BufferError, RuntimeError, tf.errors.OpError):  # It is not for writing.
+        return tf.constant(array)
+
+
 def _flat(function):
     """Returns the quickest call there is of a function of one tensor that gives one.
 
-    It runs what a `tf.ConcreteFunction` runs, without what comes before that: no tape
-    records it. Where this TensorFlow has no such call, it is the function itself.
+    It takes an array, which it copies once; and it runs what a `tf.ConcreteFunction`
+    runs, without what comes before that: no tape records it. Where this TensorFlow has
+    no such call, it is the function itself.
     """
     try:
         from tensorflow.python.eager import context, execute
+        from tensorflow.python.framework.ops import EagerTensor
 
         runtime = context.context()
         name = function._inference_function.name.decode()
         captured = function.captured_inputs
         attributes = runtime.function_call_options.as_attrs()
         attributes = tuple(itertools.chain(*attributes.items()))
+        device = runtime.device_name
         run = execute.execute
-    except (AttributeError, ImportError):
-        return function
+        EagerTensor(np.zeros([1]), device, None)
+    except (AttributeError, ImportError, TypeError):
+        return lambda array: function(tf.constant(array))
 
-    def call(tensor):
+    def call(array):
+        tensor = EagerTensor(array, device, None)
         return run(name, 1, [tensor, *captured], attributes, runtime)[0]
 
     call.function = function  # The name lasts as long as that.

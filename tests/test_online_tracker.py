@@ -65,14 +65,33 @@ def test_the_quick_call_is_that_of_the_function():
     assert quick is not function
     for value in (1.0, 5.0):
         variable.assign_add([value, 1.0])
-        np.testing.assert_array_equal(quick(tf.ones(2)), function(tf.ones(2)))
+        ones = np.ones(2, np.float32)
+        np.testing.assert_array_equal(quick(ones), function(tf.constant(ones)))
 
 
 def test_where_there_is_no_quick_call_it_is_the_function():
-    def function(tensor):
-        return tensor
+    found = online_tracker._flat(lambda tensor: tensor + 1)(np.ones(2))
+    np.testing.assert_array_equal(found, [2, 2])
 
-    assert online_tracker._flat(function) is function
+
+@pytest.mark.parametrize("shift", [0, 1, 3])
+@pytest.mark.parametrize("writable", [False, True])
+def test_frames_lie_in_memory_as_they_like(shift, writable):
+    keras.utils.set_random_seed(0)
+    tracker = ratm_tf.Tracker(ratm_tf.RATMCell(8, (8, 8)))
+    tracker.build({"frames": (None, None, None, None, 1)})
+    memory = np.zeros(VIDEO.nbytes + shift, np.uint8)
+    video = memory[shift:].reshape(VIDEO.shape)
+    video[...] = VIDEO
+    video.flags.writeable = writable
+    boxes = []
+    for frames in (VIDEO, video, np.ascontiguousarray(VIDEO[:, :, ::-1])[:, :, ::-1]):
+        online = ratm_tf.OnlineTracker(tracker)
+        online.init(frames[0])
+        for frame in frames[1:]:
+            online.update(frame)
+        boxes.append(online.box)
+    np.testing.assert_array_equal(boxes[1:], [boxes[0]] * 2)
 
 
 @pytest.mark.parametrize(

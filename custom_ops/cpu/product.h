@@ -59,6 +59,30 @@ inline void MultiplyColumns(const float* a, int64_t along, int64_t down,
   }
 }
 
+// A row of a product in one pass over b, if it is so many vectors wide at most;
+// the last of them begins where it ends with the row.
+template <int kVectors>
+inline void MultiplyRow(const float* a, int64_t inner, const float* b,
+                        int64_t columns, float* out) {
+  if constexpr (kVectors > 1) {
+    if (columns <= (kVectors - 1) * kFloats) {
+      MultiplyRow<kVectors - 1>(a, inner, b, columns, out);
+      return;
+    }
+  }
+  const auto column = [last = columns - kFloats](int v) {
+    return v == kVectors - 1 ? last : v * kFloats;
+  };
+  Vector<float> sums[kVectors] = {};
+  for (int64_t k = 0; k < inner; ++k) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      sums[v] += a[k] * Load(b + k * columns + column(v));
+    }
+  }
+  for (int v = 0; v < kVectors; ++v) Store(out + column(v), sums[v]);
+}
+
 inline void Multiply(const float* a, int64_t along, int64_t down, int64_t rows,
                      int64_t inner, const float* b, int64_t columns,
                      float* out) {
@@ -70,11 +94,6 @@ inline void Multiply(const float* a, int64_t along, int64_t down, int64_t rows,
                                 out + j);
     }
   };
-  if (rows < 4) {
-    // There are few sums at a time, which wait for each other.
-    multiply(std::integral_constant<int, 8>());
-    multiply(std::integral_constant<int, 4>());
-  }
   multiply(std::integral_constant<int, 2>());
   multiply(std::integral_constant<int, 1>());
   if (j < columns && columns >= kFloats) {
@@ -96,6 +115,10 @@ inline void Multiply(const float* a, int64_t along, int64_t down, int64_t rows,
 // out [rows, columns] = a [rows, inner] b [inner, columns].
 inline void Multiply(const float* a, int64_t rows, int64_t inner,
                      const float* b, int64_t columns, float* out) {
+  if (rows == 1 && columns >= kFloats && columns <= 8 * kFloats) {
+    MultiplyRow<8>(a, inner, b, columns, out);
+    return;
+  }
   Multiply(a, 1, inner, rows, inner, b, columns, out);
 }
 

@@ -1,5 +1,8 @@
 """The paper's recurrence over a whole sequence, as one op."""
 
+import functools
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from ratm_tf.attention import filterbank, library
@@ -79,7 +82,7 @@ def recurrence(
     ...         tf.ones([2, 6]), tf.zeros([16, 8]), tf.zeros([8, 8]), tf.zeros([8]),
     ...         tf.zeros([8, 6]), glimpse_size=(4, 4), min_sigma=0.25)
     """
-    return library.load().ratm_recurrence(
+    return op(glimpse_size, min_sigma)(
         frames,
         activations,
         hidden,
@@ -88,10 +91,34 @@ def recurrence(
         recurrent_kernel,
         bias,
         window_kernel,
+    )[:4]
+
+
+def op(glimpse_size: Size, min_sigma: float) -> Callable[..., tuple[tf.Tensor, ...]]:
+    """The op of such glimpses.
+
+    Args:
+        glimpse_size: `(N, M)`.
+        min_sigma: see `GaussianGlimpse`.
+
+    Returns:
+        Function of the other arguments of `recurrence`, which returns what that does,
+        and more.
+
+    Raises:
+        RuntimeError: if there is no op.
+
+    Example:
+    >>> from ratm_tf.attention import recurrence
+    >>> callable(recurrence.op((4, 4), 0.25)) if recurrence.available() else True
+    True
+    """
+    return functools.partial(
+        library.load().ratm_recurrence,
         glimpse_height=glimpse_size[0],
         glimpse_width=glimpse_size[1],
         min_sigma=min_sigma,
-    )[:4]
+    )
 
 
 @tf.RegisterGradient("Ratm>Recurrence")
