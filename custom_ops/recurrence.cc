@@ -1,11 +1,16 @@
 // Ops of the paper's recurrence over whole sequences, see
 // ratm_tf/attention/recurrence.py, and their kernels for the CPU.
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "custom_ops/axis.h"
 #include "custom_ops/cpu/scratch.h"
 #include "custom_ops/cpu/simd.h"
 #include "custom_ops/cpu/work.h"
@@ -105,12 +110,6 @@ double SequenceCost(const RecurrenceShape& shape) {
                         kNumber * size + kStep);
 }
 
-// Frames, which need not be aligned: what made them may lend its own memory.
-template <typename T>
-const T* Frames(OpKernelContext* context) {
-  return static_cast<const T*>(context->input(kFrames).data());
-}
-
 template <typename T>
 class RecurrenceOp : public OpKernel {
  public:
@@ -126,7 +125,7 @@ class RecurrenceOp : public OpKernel {
     OP_REQUIRES_OK(context,
                    ReadShape(context, rows_, columns_, min_sigma_, &shape));
     RecurrenceArrays<T> arrays;
-    arrays.frames = Frames<T>(context);
+    arrays.frames = context->input(kFrames).flat<T>().data();
     arrays.activations = Input(context, kActivations);
     arrays.hidden = Input(context, kHidden);
     arrays.window_bias = Input(context, kWindowBias);
@@ -194,7 +193,7 @@ class RecurrenceGradOp : public OpKernel {
     OP_REQUIRES_OK(
         context, CheckShape(context, kByLastActivations, {batch, kWindowSize}));
     RecurrenceGradArrays<T> arrays;
-    arrays.frames = Frames<T>(context);
+    arrays.frames = context->input(kFrames).flat<T>().data();
     arrays.activations = Input(context, kActivations);
     arrays.hidden = Input(context, kHidden);
     arrays.windows = Input(context, kWindows);
@@ -257,7 +256,66 @@ class RecurrenceGradOp : public OpKernel {
   float min_sigma_;
 };
 
+template <typename T>
+void Recur(const int64_t* sizes, float min_sigma, const void* frame,
+           float* activations, float* hidden, const float* window_bias,
+           const float* kernel, const float* recurrent_kernel,
+           const float* bias, const float* window_kernel, float* windows,
+           float* glimpses) {
+  const RecurrenceShape shape = {
+      {1, 1, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]},
+      sizes[5],
+      1,
+      sizes[6],
+      true,
+      min_sigma};
+  const int64_t states = shape.batch * shape.units;
+  const int64_t numbers = shape.batch * kWindowSize;
+  Scratch scratch([](int64_t bytes) {
+    const int64_t size = RoundUp(bytes, Scratch::kAlignment);
+    void* const data = std::aligned_alloc(Scratch::kAlignment, size);
+    return std::shared_ptr<char>(static_cast<char*>(data), std::free);
+  });
+  const RecurrenceArrays<T> arrays = {static_cast<const T*>(frame),
+                                      activations,
+                                      hidden,
+                                      window_bias,
+                                      kernel,
+                                      recurrent_kernel,
+                                      bias,
+                                      window_kernel,
+                                      windows,
+                                      glimpses,
+                                      New<float>(&scratch, states),
+                                      New<float>(&scratch, numbers),
+                                      New<float>(&scratch, states),
+                                      New<float>(&scratch, numbers)};
+  RATM_CHOSEN(Recurrence<T>)(shape, arrays, 0, shape.batch, &scratch);
+  std::copy_n(arrays.last_hidden, states, hidden);
+  std::copy_n(arrays.last_activations, numbers, activations);
+}
+
 }  // namespace
+
+// Takes sequences one frame on, which they share, without TensorFlow: for
+// ratm_tf/attention/recurrence.py, as an op takes longer to call than to run.
+// The sizes are H, W, C, N, M, B and units; what else is there is named as in
+// the op, and the states change in place. Returns false if there is no memory.
+extern "C" __attribute__((visibility("default"))) bool RatmRecur(
+    bool bytes, const int64_t* sizes, float min_sigma, const void* frame,
+    float* activations, float* hidden, const float* window_bias,
+    const float* kernel, const float* recurrent_kernel, const float* bias,
+    const float* window_kernel, float* windows, float* glimpses) {
+  try {
+    (bytes ? Recur<uint8_t> : Recur<float>)(sizes, min_sigma, frame,
+                                            activations, hidden, window_bias,
+                                            kernel, recurrent_kernel, bias,
+                                            window_kernel, windows, glimpses);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  return true;
+}
 
 REGISTER_OP("Ratm>Recurrence")
     .Input("frames: T")

@@ -151,8 +151,9 @@ def keras_stream(model, implementation):
     online.init(frames[0])
 
     def call():
-        for frame in frames:
-            online.update(frame)
+        for _ in range(STEPS):
+            for frame in frames:
+                online.update(frame)
 
     return call
 
@@ -236,7 +237,6 @@ def measure(makers):
 
 def compared(part, model, count):
     """Milliseconds of one of `count` in a call, and ratios to the fused op."""
-    counted = [] if part == "stream" else [STEPS]
     ours = {
         "training": keras_training,
         "prediction": keras_prediction,
@@ -247,11 +247,11 @@ def compared(part, model, count):
         "tf": functools.partial(ours, model, "tf"),
     }
     if importlib.util.find_spec("torch"):
-        peer = functools.partial(peer_call, "torch", part, model, *counted)
+        peer = functools.partial(peer_call, "torch", part, model, STEPS)
         makers["torch eager"] = functools.partial(peer, False)
         makers["torch compile"] = functools.partial(peer, True)
     if importlib.util.find_spec("jax"):
-        makers["jax"] = functools.partial(peer_call, "jax", part, model, *counted)
+        makers["jax"] = functools.partial(peer_call, "jax", part, model, STEPS)
     seconds = measure(makers)
     return {
         name: {
@@ -313,7 +313,7 @@ def main(_):
         "balls": lambda: compared("training", Balls, STEPS),
         "mnist": lambda: compared("training", Mnist, STEPS),
         "predict": lambda: compared("prediction", LongMnist, STEPS),
-        "stream": lambda: compared("stream", Mnist, Mnist.batch * Mnist.frames),
+        "stream": lambda: compared("stream", Mnist, STEPS * Mnist.batch * Mnist.frames),
         "targets": several_targets,
         "pipelines": pipelines,
     }

@@ -165,8 +165,8 @@ def prediction(model, data, count):
     return quickest(make)
 
 
-def stream(model, data):
-    """A call that tracks frame by frame through sequences, one by one."""
+def stream(model, data, count):
+    """A call that tracks frame by frame through all sequences, `count` times."""
     import jax
     import jax.numpy as jnp
 
@@ -175,9 +175,10 @@ def stream(model, data):
     step = jax.jit(step)
 
     def call():
-        hidden = jnp.zeros([1, model.units])
-        for frame in frames:
-            hidden, (window, _) = step(weights, hidden, frame)
-            np.asarray(window)
+        for _ in range(count):
+            hidden = jnp.zeros([1, model.units])
+            for frame in frames:
+                hidden, (window, _) = step(weights, hidden, frame)
+                np.asarray(window)
 
     return call

@@ -105,8 +105,8 @@ def prediction(model, data, count, compiled):
     return call
 
 
-def stream(model, data, compiled):
-    """A call that tracks frame by frame through sequences, one by one."""
+def stream(model, data, count, compiled):
+    """A call that tracks frame by frame through all sequences, `count` times."""
     import torch
 
     step, frames = build(model), data[0][..., 0].reshape(-1, 1, model.size, model.size)
@@ -114,9 +114,10 @@ def stream(model, data, compiled):
 
     @torch.inference_mode()
     def call():
-        hidden = torch.zeros(1, model.units)
-        for frame in frames:
-            window, _, hidden = step(torch.from_numpy(frame), hidden)
-            window.numpy()
+        for _ in range(count):
+            hidden = torch.zeros(1, model.units)
+            for frame in frames:
+                window, _, hidden = step(torch.from_numpy(frame), hidden)
+                window.numpy()
 
     return call

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ratm_tf.attention import recurrence
+from ratm_tf.attention import library
+from ratm_tf.attention.recurrence import Stream
 from ratm_tf.boxes import xyxy_from_xywh
 from ratm_tf.tracker import Tracker
 
@@ -76,10 +77,12 @@ class OnlineTracker:
         self.box = self.score = self.glimpse = None
         # A box is linear in its window.
         self._to_box = tracker.box_from_window(tf.eye(6)).numpy()
-        self._plain = tracker.cell.plain and tracker.score is None
+        self._plain = (
+            tracker.cell.plain
+            and tracker.score is None
+            and library.functions() is not None
+        )
         if self._plain:
-            cell = tracker.cell
-            self._recur = recurrence.op(cell.glimpse_size, cell.glimpse.min_sigma)
             return
         # Handing them to and fro takes longer than a small tracker's step.
         self._states = [
@@ -142,9 +145,14 @@ class OnlineTracker:
         count = 1 if boxes is None else len(boxes)
         states = self._tracker.initial_state(count, size, boxes)
         if self._plain:
-            hidden, activations, bias = states
-            self._states = activations, hidden
-            self._weights = [bias, *self._tracker.cell.recurrence_weights]
+            cell, (hidden, activations, bias) = self._tracker.cell, states
+            self._stream = Stream(
+                prepared.shape,
+                (activations, hidden, bias),
+                cell.recurrence_weights,
+                cell.glimpse_size,
+                cell.glimpse.min_sigma,
+            )
         else:
             self._assign(states)
         self._shape, self._several = np.shape(frame), several
@@ -202,7 +210,9 @@ class OnlineTracker:
         return ok, tuple(map(round, xywh))
 
     def _advance(self, frame):
-        windows, *more = self._by_op(frame) if self._plain else self._by_graph(frame)
+        windows, *more = (
+            self._by_stream(frame) if self._plain else self._by_graph(frame)
+        )
         boxes = windows @ self._to_box
         scores = more.pop(0) if self._tracker.scores else None
         glimpses = more.pop(0) if self._keep_glimpse else None
@@ -224,14 +234,10 @@ class OnlineTracker:
             parts.append(glimpses.reshape([-1, *self._tracker.cell.glimpse_shape]))
         return parts
 
-    def _by_op(self, frame):
-        """The same of a `plain` cell, which is one op: a graph would take longer."""
-        windows, glimpses, hidden, activations, *_ = self._recur(
-            _lent(frame[np.newaxis, np.newaxis]), *self._states, *self._weights
-        )
-        self._states = activations, hidden
-        windows = windows.numpy()[:, 0]
-        return [windows, glimpses.numpy()[:, 0]] if self._keep_glimpse else [windows]
+    def _by_stream(self, frame):
+        """The same of a `plain` cell, without TensorFlow."""
+        windows, glimpses = self._stream(frame)
+        return [windows, glimpses.copy()] if self._keep_glimpse else [windows]
 
     def _prepared(self, frame):
         """Returns the frame as the tracker takes it, or None if it is not finite."""
@@ -264,14 +270,6 @@ class OnlineTracker:
                 f"Received shape: {frame.shape}"
             )
         return frame
-
-
-def _lent(array):
-    """A tensor in an array's own memory, for ops that take any alignment."""
-    try:
-        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
-    except (BufferError, RuntimeError, tf.errors.OpError):  # It is not for writing.
-        return tf.constant(array)
 
 
 def _flat(function):

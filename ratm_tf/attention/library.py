@@ -1,5 +1,6 @@
 """Loads the compiled op library, or says why it cannot."""
 
+import ctypes
 import functools
 import os
 import sys
@@ -41,6 +42,23 @@ def load():
     if reason is not None:
         raise RuntimeError(f"The fused Gaussian glimpse is unavailable: {reason}.")
     return _load()[0]
+
+
+def functions():
+    """The library's C functions, where it was loaded from `PATH`.
+
+    Returns:
+        A `ctypes.CDLL`, or None where someone else loaded it, from who knows where.
+
+    Raises:
+        RuntimeError: as `load`.
+
+    Example:
+    >>> hasattr(functions(), "RatmRecur") if not unavailable_reason() else True
+    True
+    """
+    load()
+    return _load()[2]
 
 
 def unavailable_reason():
@@ -95,33 +113,32 @@ def devices():
 
 @functools.cache
 def _load():
-    """Returns `(ops, None)`, or `(None, reason)` when the library cannot load."""
+    """Returns `(ops, None, functions)`, or `(None, reason, None)` if it cannot load."""
     hint = "`ratm-tf build` with a C++ compiler builds it"
     if op_def_registry.get(_OP) is not None:
         # Someone else loaded it, maybe from another path. Kernels that are registered
         # twice cannot run.
         for module in list(sys.modules.values()):
             if _FUNCTION in getattr(module, "__dict__", ()):
-                return module, None
+                return module, None, None
     if not PATH.exists() and (failure := _build()) is not None:
-        return None, f"{PATH} does not exist, and {failure}; {hint}"
+        return None, f"{PATH} does not exist, and {failure}; {hint}", None
     built_for = build_record.read(PATH).get("tensorflow", tf.__version__)
     if built_for.split(".")[:2] != tf.__version__.split(".")[:2]:
         # Loading against another release can crash instead of raising.
-        return None, (
-            f"it is built for TensorFlow {built_for} "
-            f"and this is TensorFlow {tf.__version__}; {hint}"
-        )
+        reason = f"it is built for TensorFlow {built_for} "
+        reason += f"and this is TensorFlow {tf.__version__}; {hint}"
+        return None, reason, None
     stale = build_record.staleness(PATH, SOURCES)
     if stale is not None:
         warnings.warn(stale, RuntimeWarning, stacklevel=4)
     try:
         ops = tf.load_op_library(str(PATH))
     except (tf.errors.OpError, OSError, RuntimeError) as error:
-        return None, f"{PATH} does not load ({error}); {hint}"
+        return None, f"{PATH} does not load ({error}); {hint}", None
     if not hasattr(ops, _FUNCTION):
-        return None, "another copy of it is loaded in this process"
-    return ops, None
+        return None, "another copy of it is loaded in this process", None
+    return ops, None, ctypes.CDLL(str(PATH))
 
 
 def _build():

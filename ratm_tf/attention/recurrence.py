@@ -1,8 +1,10 @@
 """The paper's recurrence over a whole sequence, as one op."""
 
-import functools
-from collections.abc import Callable
+import ctypes
+from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from ratm_tf.attention import filterbank, library
@@ -82,7 +84,7 @@ def recurrence(
     ...         tf.ones([2, 6]), tf.zeros([16, 8]), tf.zeros([8, 8]), tf.zeros([8]),
     ...         tf.zeros([8, 6]), glimpse_size=(4, 4), min_sigma=0.25)
     """
-    return op(glimpse_size, min_sigma)(
+    return library.load().ratm_recurrence(
         frames,
         activations,
         hidden,
@@ -91,34 +93,77 @@ def recurrence(
         recurrent_kernel,
         bias,
         window_kernel,
-    )[:4]
-
-
-def op(glimpse_size: Size, min_sigma: float) -> Callable[..., tuple[tf.Tensor, ...]]:
-    """The op of such glimpses.
-
-    Args:
-        glimpse_size: `(N, M)`.
-        min_sigma: see `GaussianGlimpse`.
-
-    Returns:
-        Function of the other arguments of `recurrence`, which returns what that does,
-        and more.
-
-    Raises:
-        RuntimeError: if there is no op.
-
-    Example:
-    >>> from ratm_tf.attention import recurrence
-    >>> callable(recurrence.op((4, 4), 0.25)) if recurrence.available() else True
-    True
-    """
-    return functools.partial(
-        library.load().ratm_recurrence,
         glimpse_height=glimpse_size[0],
         glimpse_width=glimpse_size[1],
         min_sigma=min_sigma,
-    )
+    )[:4]
+
+
+class Stream:
+    """The same frame by frame: TensorFlow takes longer to call an op than that to run.
+
+    Args:
+        frame_shape: `(H, W, C)` of all frames.
+        states: array-likes, the arguments `activations`, `hidden` and `window_bias` of
+            `recurrence`.
+        weights: array-likes, its other ones up to `window_kernel`.
+        glimpse_size: `(N, M)`.
+        min_sigma: see `GaussianGlimpse`.
+
+    Raises:
+        RuntimeError: if there is no op, or no memory.
+
+    Example:
+    >>> from ratm_tf.attention.recurrence import Stream, available
+    >>> if available():
+    ...     weights = np.zeros([16, 8]), np.zeros([8, 8]), np.zeros(8), np.zeros([8, 6])
+    ...     states = np.ones([2, 6]), np.zeros([2, 8]), np.ones([2, 6])
+    ...     stream = Stream((9, 9, 1), states, weights, (4, 4), min_sigma=0.25)
+    ...     windows, glimpses = stream(np.ones([9, 9, 1], np.float32))
+    """
+
+    def __init__(
+        self,
+        frame_shape: Sequence[int],
+        states: Sequence[npt.ArrayLike],
+        weights: Sequence[npt.ArrayLike],
+        glimpse_size: Size,
+        min_sigma: float,
+    ) -> None:
+        self._recur = library.functions().RatmRecur
+        self._recur.restype = ctypes.c_bool
+        arrays = [np.array(x, np.float32, order="C") for x in (*states, *weights)]
+        batch, units = arrays[1].shape
+        sizes = np.array([*frame_shape, *glimpse_size, batch, units], np.int64)
+        self.windows = np.zeros([batch, 6], np.float32)
+        shape = [batch, *glimpse_size, frame_shape[-1]]
+        self.glimpses = np.zeros(shape, np.float32)
+        # They last as long as their addresses are used.
+        self._arrays: list[np.ndarray] = [sizes, *arrays, self.windows, self.glimpses]
+        first, *rest = (
+            ctypes.c_void_p(array.__array_interface__["data"][0])
+            for array in self._arrays
+        )
+        self._before = first, ctypes.c_float(min_sigma)
+        self._after = rest
+
+    def __call__(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Reads a frame that all sequences share.
+
+        Args:
+            frame: `[H, W, C]`, uint8 in 0..255 or float32 in 0..1.
+
+        Returns:
+            `(windows, glimpses)`, float32 `[B, 6]` in pixels and `[B, N, M, C]` in
+            0..1, until the next call.
+        """
+        frame = np.ascontiguousarray(frame)
+        address = ctypes.c_void_p(frame.__array_interface__["data"][0])
+        if not self._recur(
+            frame.dtype == np.uint8, *self._before, address, *self._after
+        ):
+            raise RuntimeError("There is no memory to work in.")
+        return self.windows, self.glimpses
 
 
 @tf.RegisterGradient("Ratm>Recurrence")

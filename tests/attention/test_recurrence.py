@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 import ratm_tf
-from ratm_tf.attention.recurrence import available, recurrence
+from ratm_tf.attention.recurrence import Stream, available, recurrence
 from tests.attention import reference
 
 pytestmark = pytest.mark.skipif(not available(), reason="needs the fused op, no GPU")
@@ -250,3 +250,16 @@ def test_cells_of_another_kind_are_not_plain(arguments):
     cell = ratm_tf.RATMCell(glimpse_size=SIZE, **arguments)
     cell.build([None, H, W, C])
     assert not cell.plain
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize(("units", "batch"), [(7, 1), (40, 5)])
+def test_a_stream_is_the_papers_recurrence(dtype, units, batch):
+    frames, inputs = draw(units, dtype, batch, videos=1)
+    activations, hidden, bias, *weights = inputs
+    stream = Stream((H, W, C), (activations, hidden, bias), weights, SIZE, SIGMA)
+    expected = paper(frames, *inputs)
+    for t, frame in enumerate(frames[0]):
+        windows, glimpses = stream(frame)
+        np.testing.assert_allclose(windows, expected[0][:, t], rtol=1e-4, atol=2e-5)
+        np.testing.assert_allclose(glimpses, expected[1][:, t], rtol=1e-4, atol=2e-5)
