@@ -23,12 +23,11 @@ from ratm_tf.recipes.experiment import Experiment
 from ratm_tf.recipes.recipe import (
     BEST_PARTS,
     FAST_ON_TARGET,
+    LEARNT_CNNS,
     From,
     Recipe,
-    even_cnn,
     from_table,
     named,
-    small_cnn,
     start_from,
 )
 from ratm_tf.types import Implementation
@@ -123,8 +122,8 @@ class PeopleRecipe(Recipe):
         options = {}
         if self.weight_penalty:
             options["kernel_regularizer"] = WeightPenalty(self.weight_penalty)
-        if self.features in _LEARNT:
-            options["features"] = _LEARNT[self.features](self.glimpse_size)
+        if self.features in LEARNT_CNNS:
+            options["features"] = LEARNT_CNNS[self.features](self.glimpse_size)
         else:
             cnn = load_pretrained("human_cnn")
             scale = self.feature_scale
@@ -192,9 +191,6 @@ class PeopleRecipe(Recipe):
             detector="fine" if split == "test" else self.detector,
         )
         return examples.map(_as_detected)
-
-
-_LEARNT = {"small_cnn": small_cnn, "even_cnn": even_cnn}
 
 
 def _as_detected(example):

@@ -3,7 +3,6 @@
 import abc
 import collections.abc
 import dataclasses
-import functools
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -340,17 +339,29 @@ def small_cnn(glimpse_size, channels=1):
     Returns:
         A `keras.Model` of glimpses `[B, N, M, channels]`.
     """
-    convolution = functools.partial(
-        keras.layers.Conv2D, strides=2, padding="same", activation="relu"
-    )
-    return keras.Sequential(
-        [
-            keras.Input([*glimpse_size, channels]),
-            convolution(16, 5),
-            convolution(32, 3),
-        ],
-        name="features",
-    )
+    return _cnn(glimpse_size, channels, [16, 32])
+
+
+def even_cnn(glimpse_size, channels=1):
+    """The same of glimpses that all have one mean and contrast, and a layer deeper."""
+    even = keras.layers.LayerNormalization(axis=[1, 2, 3], center=False, scale=False)
+    return _cnn(glimpse_size, channels, [16, 32, 48], even)
+
+
+def _cnn(glimpse_size, channels, filters, *first):
+    """Convolutions that halve what comes from layers before them."""
+    convolutions = [
+        keras.layers.Conv2D(
+            count, 3 if i else 5, strides=2, padding="same", activation="relu"
+        )
+        for i, count in enumerate(filters)
+    ]
+    inputs = keras.Input([*glimpse_size, channels])
+    return keras.Sequential([inputs, *first, *convolutions], name="features")
+
+
+LEARNT_CNNS = {"small_cnn": small_cnn, "even_cnn": even_cnn}
+"""Networks that learn from the start, by the name of a recipe's features."""
 
 
 def start_from(tracker, model):
@@ -396,31 +407,6 @@ def _learnt(tracker):
     """The weights of a tracker's cell and of its objectives."""
     parts = [tracker.loop, *tracker.objectives.values()]
     return [weight for part in parts for weight in part.weights]
-
-
-def even_cnn(glimpse_size, channels=1):
-    """Features of glimpses, all of one mean and contrast, that learn from the start.
-
-    Args:
-        glimpse_size: `(N, M)`, rows and columns.
-        channels: those of a glimpse.
-
-    Returns:
-        A `keras.Model` of glimpses `[B, N, M, channels]`.
-    """
-    convolution = functools.partial(
-        keras.layers.Conv2D, strides=2, padding="same", activation="relu"
-    )
-    return keras.Sequential(
-        [
-            keras.Input([*glimpse_size, channels]),
-            keras.layers.LayerNormalization(axis=[1, 2, 3], center=False, scale=False),
-            convolution(16, 5),
-            convolution(32, 3),
-            convolution(48, 3),
-        ],
-        name="features",
-    )
 
 
 FAST_ON_TARGET = {

@@ -16,11 +16,10 @@ from ratm_tf.recipes.experiment import Experiment
 from ratm_tf.recipes.recipe import (
     BEST_PARTS,
     FAST_ON_TARGET,
+    LEARNT_CNNS,
     Recipe,
-    even_cnn,
     from_table,
     named,
-    small_cnn,
     start_from,
 )
 from ratm_tf.types import Implementation
@@ -57,12 +56,9 @@ class VideosRecipe(Recipe):
     def build(
         self, *, seed: int = 0, implementation: Implementation = "auto"
     ) -> Experiment:
-        networks = {
-            "even_cnn": lambda: even_cnn(self.glimpse_size, self.channels),
-            "small_cnn": lambda: small_cnn(self.glimpse_size, self.channels),
-            "pixels": lambda: None,
-        }
-        features = named("features", self.features, networks)()
+        networks = LEARNT_CNNS | {"pixels": lambda *_: None}
+        network = named("features", self.features, networks)
+        features = network(self.glimpse_size, self.channels)
         tracker = self._tracker(implementation, features=features)
         if self.initial_model is not None:
             start_from(tracker, self.initial_model)
