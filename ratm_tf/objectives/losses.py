@@ -101,12 +101,7 @@ class RelativeBoxLoss(keras.losses.Loss):
         size = y_true[..., 2:4] - y_true[..., 0:2]
         error = tf.abs(y_true - y_pred)
         relative = tf.math.divide_no_nan(error, tf.concat([size, size], axis=-1))
-        losses = tf.reduce_mean(relative, axis=-1)
-        # Keras leaves out of the mean what its mask leaves out.
-        mask = tf.reduce_all(size != 0, axis=-1)
-        losses *= _share(mask, losses.dtype)
-        losses._keras_mask = mask
-        return losses
+        return _where_a_box_is(y_true, tf.reduce_mean(relative, axis=-1))
 
 
 @keras.saving.register_keras_serializable(package="ratm_tf")
@@ -114,6 +109,7 @@ class OverlapLoss(keras.losses.Loss):
     """What a box lacks of an IoU of 1, the measure of Table 1.
 
     Boxes that do not overlap teach nothing: have a loss of their distance beside it.
+    Frames without a true box do not count, as in `RelativeBoxLoss`.
 
     Call arguments:
         y_true, y_pred: boxes `[B, T, 4]` as `(x1, y1, x2, y2)` in pixels.
@@ -128,7 +124,16 @@ class OverlapLoss(keras.losses.Loss):
         super().__init__(name=name, **kwargs)
 
     def call(self, y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
-        return 1.0 - iou(y_true, y_pred)
+        return _where_a_box_is(y_true, 1.0 - iou(y_true, y_pred))
+
+
+def _where_a_box_is(y_true, losses):
+    """Losses `[B, T]` of which those of frames without a true box do not count."""
+    # Keras leaves out of the mean what its mask leaves out.
+    mask = tf.reduce_all(y_true[..., 2:4] != y_true[..., 0:2], axis=-1)
+    losses *= _share(mask, losses.dtype)
+    losses._keras_mask = mask
+    return losses
 
 
 def _share(mask, dtype):

@@ -68,22 +68,48 @@ def test_sample_weights_leave_frames_out(loss, shape):
     assert per_frame(true, predicted).shape == (2, 3)
 
 
-def test_relative_box_loss_counts_in_sizes_of_the_true_box():
-    width, height = np.moveaxis(TRUE[..., 2:] - TRUE[..., :2], -1, 0)
-    size = np.stack([width, height, width, height], axis=-1)
-    expected = np.mean(abs(TRUE - PREDICTED) / size)
-    np.testing.assert_allclose(RelativeBoxLoss()(TRUE, PREDICTED), expected, rtol=1e-5)
+def ious(a, b):
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=-1)
+    areas = [np.prod(box[..., 2:] - box[..., :2], axis=-1) for box in (a, b)]
+    return shared / (sum(areas) - shared)
+
+
+def relative_errors(true, predicted):
+    size = true[..., 2:] - true[..., :2]
+    error = abs(true - predicted) / np.concatenate([size, size], axis=-1)
+    return np.mean(error, axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "reference"),
+    [
+        (RelativeBoxLoss(), relative_errors),
+        (OverlapLoss(), lambda true, predicted: 1 - ious(true, predicted)),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_frames_without_a_true_box_do_not_count(loss, reference):
+    corners = RNG.uniform(0, 25, [2, 3, 2]).astype(np.float32)
+    true = np.concatenate([corners, corners + (20, 30)], axis=-1).astype(np.float32)
+    predicted = true + RNG.uniform(-5, 5, [2, 3, 4]).astype(np.float32)
+    each = reference(true, predicted)
+    np.testing.assert_allclose(loss(true, predicted), np.mean(each), rtol=1e-5)
     present = np.array([[True, False, True], [False, True, True]])
-    some = np.where(present[..., None], TRUE, 0)
-    each = np.mean(abs(TRUE - PREDICTED) / size, axis=-1)
-    loss = RelativeBoxLoss()(some, PREDICTED)
-    np.testing.assert_allclose(loss, np.mean(each[present]), rtol=1e-5)
-    none = np.zeros_like(TRUE)
-    predicted = tf.constant(PREDICTED)
+    some = np.where(present[..., None], true, 0)
+    np.testing.assert_allclose(loss(some, predicted), np.mean(each[present]), rtol=1e-5)
+    weight = np.float32([[1, 1, 0], [1, 1, 1]])
+    np.testing.assert_allclose(
+        loss(some, predicted, sample_weight=weight),
+        np.sum((each * weight)[present]) / np.sum(present),
+        rtol=1e-5,
+    )
+    predicted = tf.constant(predicted)
     with tf.GradientTape() as tape:
         tape.watch(predicted)
-        loss = RelativeBoxLoss()(none, predicted)
-    assert loss == 0 and not tape.gradient(loss, predicted).numpy().any()
+        value = loss(np.zeros_like(true), predicted)
+    assert value == 0 and not tape.gradient(value, predicted).numpy().any()
 
 
 def test_overlap_loss_is_what_an_iou_lacks_of_one():
