@@ -161,10 +161,10 @@ template <int kVectors, int kSums, typename A>
 }
 
 // Calls add(taps) for all taps, and what is to be done between two chunks.
-template <typename Add, typename Between>
+template <bool kLong, typename Add, typename Between>
 [[gnu::always_inline]] inline void InChunks(Range taps, Add add,
                                             Between between) {
-  for (; taps.size() > kChunk; taps.begin += kChunk) {
+  for (; kLong && taps.size() > kChunk; taps.begin += kChunk) {
     add(Range{taps.begin, taps.begin + kChunk});
     between();
   }
@@ -172,8 +172,9 @@ template <typename Add, typename Between>
 }
 
 // Rows i and i + 1 of the product below, over a panel; neighbours share most of
-// their taps, so each row of x is read once for both.
-template <int kVectors, typename A>
+// their taps, so each row of x is read once for both. Rows have more taps than
+// a chunk only if they are long.
+template <int kVectors, bool kLong, typename A>
 void MultiplyPair(const FilterBank<A>& bank, int64_t i,
                   const Matrix<const A>& x, int64_t last,
                   const Matrix<A>& product, A* errors) {
@@ -198,7 +199,7 @@ void MultiplyPair(const FilterBank<A>& bank, int64_t i,
   // GCC keeps the sums in registers only if all of this is one function.
   const auto write = [&]() __attribute__((always_inline)) {
     const auto at = [&](int v) { return v < kVectors - 1 ? v * kCount : last; };
-    if (begun) {
+    if (kLong && begun) {
       A* const errors_b = errors + kVectors * kCount;
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) {
@@ -231,12 +232,12 @@ void MultiplyPair(const FilterBank<A>& bank, int64_t i,
   const auto add_both = [&](Range h) __attribute__((always_inline)) {
     AddTaps<kVectors, 2, A>(x, h, last, {weights_a, weights_b}, {sum_a, sum_b});
   };
-  InChunks({a.begin, Min(a.end, b.begin)}, add_a, begin_anew);
-  InChunks({b.begin, Min(a.end, b.end)}, add_both, begin_anew);
+  InChunks<kLong>({a.begin, Min(a.end, b.begin)}, add_a, begin_anew);
+  InChunks<kLong>({b.begin, Min(a.end, b.end)}, add_both, begin_anew);
   if (a.end > b.end) {
-    InChunks({b.end, a.end}, add_a, begin_anew);
+    InChunks<kLong>({b.end, a.end}, add_a, begin_anew);
   } else {
-    InChunks({Max(a.end, b.begin), b.end}, add_b, begin_anew);
+    InChunks<kLong>({Max(a.end, b.begin), b.end}, add_b, begin_anew);
   }
   write();
 }
@@ -253,9 +254,14 @@ void Multiply(const FilterBank<A>& bank, const Matrix<const T>& x,
     constexpr int kVectors = decltype(vectors)::value;
     const Matrix<const A> numbers =
         Converted<kVectors>(bank, x, panel, converted);
+    const Matrix<A> out = product.from(panel.begin);
     for (int64_t i = 0; i < bank.size(); i += 2) {
-      MultiplyPair<kVectors>(bank, i, numbers, panel.last,
-                             product.from(panel.begin), errors);
+      if (bank.most_taps() > kChunk) {
+        MultiplyPair<kVectors, true>(bank, i, numbers, panel.last, out, errors);
+      } else {
+        MultiplyPair<kVectors, false>(bank, i, numbers, panel.last, out,
+                                      errors);
+      }
     }
   });
   scratch->top = top;

@@ -81,6 +81,9 @@ class FilterBank {
   Range support() const { return support_; }
   Range taps(int64_t i) const { return {begins_[i], ends_[i]}; }
 
+  // No row has more taps.
+  int64_t most_taps() const { return before_ + from_; }
+
   // The pixels that the bank numbers, in ascending order.
   int64_t run_count() const { return run_count_; }
   const Run& run(int64_t r) const { return runs_[r]; }
