@@ -118,15 +118,18 @@ class FilterBank {
   // Finds the taps of each row, and puts it in terms of the nearest pixel.
   void Locate(const Axis& axis, int64_t first, double reach) {
     const double last = axis.length - 1;
+    const Axis copy = axis;
     const double a = axis.mu(axis.step(first));
     const double b = axis.mu(axis.step(first + size_ - 1));
     if (0 <= Min(a, b) && Max(a, b) <= last) {
       const double radius = sqrt(reach * reach + 0.25);
-      Locate(axis, first, [=](double mu) {
-        return FindTapsInside(mu, reach, radius, last);
+      Locate(axis, first, [=](double step) {
+        return FindTapsInside(copy.center + step * copy.stride, reach, radius,
+                              last);
       });
     } else {
-      Locate(axis, first, [=](double mu) { return FindTaps(mu, reach, last); });
+      Locate(axis, first,
+             [=](double step) { return FindTaps(copy.mu(step), reach, last); });
     }
   }
 
@@ -134,19 +137,18 @@ class FilterBank {
   void Locate(const Axis& axis, int64_t first, F find_taps) {
     constexpr int32_t kRows = 64;
     static_assert(kRows % kCount == 0);
-    const Axis copy = axis;
     Bounds support, taps;
     double nearest[kRows], offset[kRows], below[kRows], above[kRows];
     for (int64_t begin = 0; begin < size_; begin += kRows) {
       const int32_t size = static_cast<int32_t>(
           Min<int64_t>(RoundUp(size_ - begin, kCount), kRows));
-      const double first_step = copy.step(first + begin);
-      const double last_step = copy.step(first + size_ - 1);
+      const double first_step = axis.step(first + begin);
+      const double last_step = axis.step(first + size_ - 1);
       // Compiled to vectors: without a branch or a call, from variables that
       // the results cannot overlap, and a number that converts to double by
       // vectors.
       for (int32_t i = 0; i < size; ++i) {
-        const Taps taps = find_taps(copy.mu(Min(first_step + i, last_step)));
+        const Taps taps = find_taps(Min(first_step + i, last_step));
         nearest[i] = taps.nearest;
         offset[i] = taps.offset;
         below[i] = taps.below;
@@ -281,21 +283,30 @@ class FilterBank {
   // 2^x, and nothing to speak of below the least number that Exp2 takes.
   static V Power(V x) { return Exp2<A>(x > A{-120} ? x : V{} - A{120}); }
 
+  // Narrow filters fall faster than products of ratios lose accuracy.
+  static constexpr double kNarrow = 2;
+
   // Writes the weights of the taps from 0 on, or of those before, not
-  // normalised: tap 0 weighs one. The first of a block is a power, and so is
-  // its ratio to the next; the ratio of two such ratios is a constant.
+  // normalised: tap 0 weighs one. The ratio of a weight to the next is a power,
+  // and the ratio of two such ratios a constant. Where the filter is not narrow
+  // each block begins anew, by powers.
   template <int kSign, bool kDerivatives>
   void Weigh(int64_t g, V ratio, Sums<kDerivatives>* sums) const {
     const Group& group = groups_[g];
     constexpr int64_t kFirst = kSign > 0 ? 0 : 1;
     const int64_t end = kSign > 0 ? from_ : before_ + 1;
     A* const taps = filters_[kWeight] + g * group_size_;
+    const bool narrow = sigma_ < kNarrow;
+    const V next = Power(group.Around(A{kSign}) * (kSign * scale_));
+    V weight = kSign > 0 ? V{} + A{1} : next;
+    V step = kSign > 0 ? next : next * ratio;
+    V past = kSign > 0 ? Load(group.past) : -Load(group.first);
     for (int64_t n = kFirst; n < end; n += kBlock) {
       const A t = static_cast<A>(kSign * n);
-      const V past =
-          kSign > 0 ? Load(group.past) - t : (A{1} - Load(group.first)) + t;
-      V weight = Power(group.Around(t) * (t * scale_));
-      V step = Power(group.Around(2 * t + kSign) * (kSign * scale_));
+      if (n > kFirst && !narrow) {
+        weight = Power(group.Around(t) * (t * scale_));
+        step = Power(group.Around(2 * t + kSign) * (kSign * scale_));
+      }
       V weights[kBlock];
 #pragma GCC unroll 4
       for (int j = 0; j < kBlock; ++j) {
@@ -304,6 +315,7 @@ class FilterBank {
         weight *= step;
         step *= ratio;
       }
+      past -= A{kBlock};
       sums->AddBlock(group, V{} + t, kSign, weights);
     }
   }

@@ -156,9 +156,14 @@ inline void Narrow(Vector<double> v, float* x) {
 }
 
 inline Vector<double> Widened(const float* x) {
+#if defined(__AVX512F__)
+  return BitCast<Vector<double>>(
+      _mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(x)));
+#else
   HalfVector narrow;
   memcpy(&narrow, x, sizeof(narrow));
   return __builtin_convertvector(narrow, Vector<double>);
+#endif
 }
 
 inline void StoreWhole(Vector<double> v, int64_t* x) {
