@@ -187,11 +187,8 @@ void MultiplyPair(const FilterBank<A>& bank, int64_t i,
   const int64_t row_b = swap ? i : i + 1;
   const Range a = bank.taps(row_a);
   const Range b = pair ? bank.taps(row_b) : Range{a.end, a.end};
-  const auto weights = [&](int64_t row, Range taps) {
-    return bank.row(kWeight, row) - taps.begin * FilterBank<A>::kTapStride;
-  };
-  const A* const weights_a = weights(row_a, a);
-  const A* const weights_b = weights(pair ? row_b : row_a, b);
+  const A* const weights_a = bank.from_zero(kWeight, row_a);
+  const A* const weights_b = bank.from_zero(kWeight, pair ? row_b : row_a);
   A* const out_a = product.row(row_a);
   A* const out_b = product.row(row_b);
   V sum_a[kVectors] = {}, sum_b[kVectors] = {};

@@ -50,7 +50,7 @@ class FilterBank {
     group_count_ = CeilDiv(size, kCount);
     begins_ = New<int64_t>(scratch, group_count_ * kCount);
     ends_ = New<int64_t>(scratch, group_count_ * kCount);
-    offsets_ = New<int64_t>(scratch, group_count_ * kCount);
+    zeros_ = New<int64_t>(scratch, group_count_ * kCount);
     groups_ = New<Group>(scratch, group_count_);
     const double reach = sigma_ * (derivatives ? Precision<A>::kDerivativeReach
                                                : Precision<A>::kReach);
@@ -93,7 +93,12 @@ class FilterBank {
 
   // A filter of row i, from its first tap on, kTapStride apart.
   const A* row(Kind f, int64_t i) const {
-    return filters_[f] + i / kCount * group_size_ + offsets_[i];
+    return from_zero(f, i) + begins_[i] * kTapStride;
+  }
+
+  // Where the weight of pixel 0 would stand in a filter of row i.
+  const A* from_zero(Kind f, int64_t i) const {
+    return filters_[f] + i / kCount * group_size_ + zeros_[i];
   }
 
  private:
@@ -205,8 +210,8 @@ class FilterBank {
       taps->Add(begin, end);
       const D pixel = Load(nearest + l);
       support->Add(pixel + begin, pixel + end);
-      StoreWhole(begin * kCount + (LaneNumbers<double>::All() + l),
-                 offsets_ + i + l);
+      StoreWhole((LaneNumbers<double>::All() + l) - pixel * kCount,
+                 zeros_ + i + l);
       StoreWhole(pixel + begin, begins_ + i + l);
       StoreWhole(pixel + end, ends_ + i + l);
     }
@@ -374,6 +379,7 @@ class FilterBank {
       const int64_t i = row_at(k);
       while (begins_[i] >= run->pixels.end) ++run;
       const int64_t by = run->pixels.begin - run->packed;
+      zeros_[i] += by * kCount;
       begins_[i] -= by;
       ends_[i] -= by;
     }
@@ -390,11 +396,11 @@ class FilterBank {
   int64_t from_ = 0;
   int64_t group_size_ = 0;
   Range support_ = {0, 0};
-  // Of each row: its taps, and where its first one stands from tap 0 of the
-  // first row of its group.
+  // Of each row: its taps, and where the one of pixel 0 would stand from tap 0
+  // of the first row of its group.
   int64_t* begins_ = nullptr;
   int64_t* ends_ = nullptr;
-  int64_t* offsets_ = nullptr;
+  int64_t* zeros_ = nullptr;
   Group* groups_ = nullptr;
   Run* runs_ = nullptr;
   A* filters_[kKinds] = {};  // From tap 0 of the first row on.

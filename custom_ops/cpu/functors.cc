@@ -42,13 +42,12 @@ double WindowCost(const GlimpseShape& shape, const ComputeType<T>* window) {
   constexpr double kConversion = std::is_same_v<T, ComputeType<T>> ? 0 : 0.1;
   constexpr double kLine = 1.5;
   constexpr double kLineBytes = 64;
-  // Either operand of fmin may be NaN; the length is not.
+  // Min takes its first operand, which is none, where the second is NaN.
   const auto taps = [](double sigma, double length) {
-    return std::fmin(12 * std::fabs(sigma) + 1, length);
+    return Min(length, 12 * std::fabs(sigma) + 1);
   };
   const auto span = [](double size, double taps, double stride, double length) {
-    return std::fmin((size - 1) * std::fmin(std::fabs(stride), taps) + taps,
-                     length);
+    return Min(length, (size - 1) * Min(taps, std::fabs(stride)) + taps);
   };
   const int64_t windows = shape.batch * shape.count;
   const int64_t step = std::max<int64_t>(windows / 16, 1);
