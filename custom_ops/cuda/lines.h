@@ -103,7 +103,7 @@ struct Lines : Located<A> {
         scales[thread] = 1;
       } else if (thread < kFinders + kFetchers) {
         if (thread == kFinders) {
-          plan = MakePlan(tiling, tile, y_axis, x_axis, sigmas);
+          plan = MakePlan(shape, tiling, tile, y_axis, x_axis, sigmas);
         }
         Fetch(thread - kFinders, shape, tile, image,
               About(y_axis, sigmas, tile.row, tile.rows),
@@ -195,16 +195,17 @@ struct Lines : Located<A> {
   static constexpr int kFinders = 2 * kTileSide;
   static constexpr int kFetchers = 2 * kWarp;
 
-  RATM_DEVICE static Plan MakePlan(const Tiling& tiling, const Tile& tile,
-                                   const Axis& y, const Axis& x,
-                                   double sigmas) {
+  RATM_DEVICE static Plan MakePlan(const Shape& shape, const Tiling& tiling,
+                                   const Tile& tile, const Axis& y,
+                                   const Axis& x, double sigmas) {
     // So many taps has a filter at most.
     const auto most_taps = [&](const Axis& axis) {
       return Min(2 * sigmas * axis.sigma() + 3,
                  static_cast<double>(axis.length));
     };
     Plan plan;
-    plan.whole = kFilters > 1 && Projection<A>::Holds(tile, y, x, sigmas);
+    plan.whole =
+        kFilters > 1 && Projection<A>::Holds(shape, tile, y, x, sigmas);
     if (plan.whole) return plan;
     const bool apart = fabs(y.stride) > most_taps(y);
     plan.group_rows = apart ? 1 : kGroupRows;

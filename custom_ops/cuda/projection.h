@@ -31,11 +31,11 @@ struct Sums {
 template <typename A>
 constexpr bool kProjects = std::is_same_v<A, float>;
 
-// Sums the gradient up for a tile of one channel. With G the gradient with
-// respect to its numbers and I the image, that of F_X is (F_Y^T G)^T I, and
-// that of F_Y is G (I F_X^T)^T: what is in brackets is found in one pass over
-// the pixels, a thread having the taps of a column in registers. It is all of
-// the image less a level near its mean: see Lines.
+// Sums the gradient up for a tile of images of one channel. With G the gradient
+// with respect to its numbers and I the image, that of F_X is (F_Y^T G)^T I,
+// and that of F_Y is G (I F_X^T)^T: what is in brackets is found in one pass
+// over the pixels, a thread having the taps of a column in registers. It is all
+// of the image less a level near its mean: see Lines.
 template <typename A>
 struct Projection : Located<A> {
   static constexpr int kThreads = 128;
@@ -62,9 +62,9 @@ struct Projection : Located<A> {
   };
 
   // Whether the tile is such a one.
-  RATM_DEVICE static bool Holds(const Tile& tile, const Axis& y, const Axis& x,
-                                double sigmas) {
-    if (!kProjects<A> || tile.channels > 1) return false;
+  RATM_DEVICE static bool Holds(const Shape& shape, const Tile& tile,
+                                const Axis& y, const Axis& x, double sigmas) {
+    if (!kProjects<A> || shape.channels > 1) return false;
     const double reach_y = sigmas * y.sigma(), reach_x = sigmas * x.sigma();
     const int height =
         Support(y, reach_y, tile.row, tile.row + tile.rows).size();
