@@ -52,9 +52,8 @@ struct Glimpse {
   template <typename Block>
   RATM_DEVICE void operator()(const Block& block, int64_t unit,
                               Shared& shared) const {
-    const int64_t k = tiling.tiles == 1 ? unit : unit / tiling.tiles;
-    const Tile tile =
-        Tile::Of(shape, tiling, static_cast<int>(unit - k * tiling.tiles));
+    const int64_t k = tiling.WindowOf(unit);
+    const Tile tile = Tile::Of(shape, tiling, unit, k);
     const A* window = windows + k * kWindowSize;
     GlimpseType<T>* glimpse = glimpses + k * shape.glimpse;
     const int width = tile.width();
@@ -193,9 +192,8 @@ struct GradWindow {
   template <typename Block>
   RATM_DEVICE void operator()(const Block& block, int64_t unit,
                               Shared& shared) const {
-    const int64_t k = tiling.tiles == 1 ? unit : unit / tiling.tiles;
-    const Tile tile =
-        Tile::Of(shape, tiling, static_cast<int>(unit - k * tiling.tiles));
+    const int64_t k = tiling.WindowOf(unit);
+    const Tile tile = Tile::Of(shape, tiling, unit, k);
     const A* window = windows + k * kWindowSize;
     const GlimpseType<T>* glimpse_grad = grad + k * shape.glimpse;
     typename Block::template PerThread<Sums> thread_sums = {};
@@ -270,9 +268,10 @@ struct GradWindow {
     block.Phase([&](int thread) {
       if (thread >= kWindowSize * kParts) return;
       double total = 0;
-      for (int i = thread % kParts; i < kThreads; i += kParts) {
-        total += shared.sums.threads[thread / kParts][i];
-      }
+      const double* from =
+          &shared.sums.threads[thread / kParts][thread % kParts];
+      RATM_UNROLL(kThreads / kParts)
+      for (int i = 0; i < kThreads; i += kParts) total += from[i];
       shared.sums.parts[thread / kParts][thread % kParts] = total;
     });
     block.Phase([&](int thread) {

@@ -45,7 +45,7 @@ RATM_DEVICE inline float Exp2(float x) {
 
 // One row of a filter bank.
 template <typename A>
-struct Filter : Excess<A> {
+struct alignas(16) Filter : Excess<A> {
   Range taps;
   int nearest;  // The pixel nearest to mu.
   A scale;
@@ -63,8 +63,9 @@ struct Filter : Excess<A> {
     static_cast<Excess<A>&>(*this) = Excess<A>(found.offset);
     taps = found.template range<int>();
     nearest = static_cast<int>(found.nearest);
-    by_mu = 1 / (static_cast<A>(sigma) * static_cast<A>(sigma));
-    by_sigma = by_mu / static_cast<A>(sigma);
+    const A by_one = 1 / static_cast<A>(sigma);
+    by_mu = by_one * by_one;
+    by_sigma = by_mu * by_one;
     scale = static_cast<A>(-0.5 * kLog2E) * by_mu;
     normaliser = 1;
   }
@@ -146,9 +147,7 @@ struct Bank {
     return filters[reversed ? size - 1 - place : place].taps;
   }
 
-  RATM_DEVICE Range support() const {
-    return {taps(0).begin, taps(size - 1).end};
-  }
+  RATM_DEVICE Range support() const { return support(0, size); }
 
   // The pixels that filters [begin, end) see, and what lies between.
   RATM_DEVICE Range support(int begin, int end) const {

@@ -256,27 +256,34 @@ struct Lines : Located<A> {
     const T* corner = image + rows.begin * row_size + columns.begin * channels;
     const int length = columns.size() * channels;
     constexpr int kRows = kFetchers / kLanes;
-    const T* row = corner + thread / kLanes * row_size;
     RATM_UNROLL(1)
-    for (int h = thread / kLanes; h < rows.size(); h += kRows) {
+    for (int i = thread % kLanes * kLine; i < length; i += kLanes * kLine) {
+      const T* line = corner + thread / kLanes * row_size + i;
       RATM_UNROLL(1)
-      for (int i = thread % kLanes * kLine; i < length; i += kLanes * kLine) {
-        Prefetch(row + i);
+      for (int h = thread / kLanes; h < rows.size(); h += kRows) {
+        Prefetch(line);
+        line += kRows * row_size;
       }
-      row += kRows * row_size;
     }
     if constexpr (kFilters == 1) return;
-    const auto pixel = [](Range range, int i) {
-      return range.size() * (2 * i + 1) / (2 * kLevelSide);
+    // From the pixel before, or from the first one.
+    const auto step = [](Range range, int i) {
+      const auto pixel = [&](int i) {
+        return range.size() * (2 * i + 1) / (2 * kLevelSide);
+      };
+      return i > 0 ? pixel(i) - pixel(i - 1) : pixel(0);
     };
     for (int c = thread; c < tile.channels; c += kFetchers) {
       A sum = 0;
+      const T* row = corner + tile.channel + c;
       RATM_UNROLL(kLevelSide)
       for (int i = 0; i < kLevelSide; ++i) {
-        const T* row = corner + pixel(rows, i) * row_size + tile.channel + c;
+        row += step(rows, i) * row_size;
+        const T* from = row;
         RATM_UNROLL(kLevelSide)
         for (int j = 0; j < kLevelSide; ++j) {
-          sum += static_cast<A>(row[pixel(columns, j) * channels]);
+          from += step(columns, j) * channels;
+          sum += static_cast<A>(*from);
         }
       }
       level[c] = sum / (kLevelSide * kLevelSide);

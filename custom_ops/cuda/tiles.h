@@ -88,6 +88,11 @@ struct Tiling {
         tiles(channels.parts * columns.parts * rows.parts),
         columns_log(CeilLog2(columns.size)),
         groups_log(CeilLog2(CeilDiv(rows.size, kGroupRows))) {}
+
+  // The window of a unit, which is a tile of a glimpse.
+  RATM_DEVICE int64_t WindowOf(int64_t unit) const {
+    return tiles == 1 ? unit : unit / tiles;  // Division takes long.
+  }
 };
 
 // The numbers of a glimpse from (row, column, channel) on.
@@ -99,10 +104,12 @@ struct Tile {
   int columns;
   int channels;
 
+  // That of a unit, of window k.
   RATM_DEVICE static Tile Of(const Shape& shape, const Tiling& tiling,
-                             int index) {
+                             int64_t unit, int64_t k) {
     Tile tile = {};
-    if (tiling.tiles > 1) {  // Division takes long.
+    if (tiling.tiles > 1) {
+      int index = static_cast<int>(unit - k * tiling.tiles);
       tile.channel = index % tiling.channels.parts * tiling.channels.size;
       index /= tiling.channels.parts;
       tile.column = index % tiling.columns.parts * tiling.columns.size;

@@ -152,6 +152,11 @@ def _shift_right(program, modifiers, target, source, amount):
     return run
 
 
+def _insert(bits, whole, start, size):
+    mask = ((1 << size.astype(np.uint64)) - 1) << start.astype(np.uint64)
+    return (whole & ~mask) | ((bits.astype(np.uint64) << start) & mask)
+
+
 def _not_equal(a, b):
     return (a < b) | (a > b)
 
@@ -221,6 +226,7 @@ OPERATIONS = {
     "abs": _ufunc(np.abs),
     "add": _ufunc(np.add),
     "and": _ufunc(np.bitwise_and),
+    "bfi": _function(_insert),
     "cvt": _convert,
     "cvta": _move,
     "div": _function(_quotient),
@@ -256,6 +262,7 @@ COSTS = {
     **{("mov", ""): 0.3, ("cvta", ""): 0},
     **{(each, "64"): 2 for each in ("add", "sub", "and", "or", "xor", "not", "neg")},
     **{(each, "64"): 2 for each in ("shl", "shr", "selp", "setp")},
+    **{("bfi", "32"): 2},
     **{("mul", "64"): 4, ("mad", "64"): 5, ("min", "64"): 4, ("max", "64"): 4},
     **{("div", "64"): 75, ("rem", "64"): 75, ("div", "32"): 22, ("rem", "32"): 22},
     **{("selp", "f64"): 2, ("min", "f64"): 8, ("max", "f64"): 8},
