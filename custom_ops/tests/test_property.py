@@ -64,7 +64,7 @@ def test_sanitized(tmp_path, instruction_set):
     flags = OP["SIMD_FLAGS"][instruction_set]
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     features = cpuinfo.read_text().split() if cpuinfo.exists() else []
-    needed = [flag[2:] for flag in flags if flag.startswith("-m") and "=" not in flag]
+    needed = [flag[2:] for flag in flags if re.fullmatch("-m(?!no-)[^=]+", flag)]
     if not set(needed) <= set(features):
         pytest.skip(f"the processor has no {instruction_set}")
     run(
