@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 
 def are_arrays(inputs: Mapping[str, Any]) -> bool:
@@ -81,7 +82,11 @@ def predict_arrays(
     for step, start in enumerate(starts):
         told.on_predict_batch_begin(step)
         part = slice(start, start + batch_size)
-        batch = {name: array[part] for name, array in arrays.items()}
+        # This makes one copy, where `tf.constant` makes two.
+        batch = {
+            name: tf.raw_ops.Identity(input=array[part])
+            for name, array in arrays.items()
+        }
         found = model.predict_function([(batch,)])
         for name, values in found.items():
             if step == 0:
