@@ -4,8 +4,9 @@ The oracle knows all past positions exactly, as no tracker can that sees pixels,
 law that the generators move things by. In the first frame, of which nothing is known
 yet, it says the best constant box; in the second one, without a velocity yet, that
 nothing has moved. From the third frame on it is wrong only by what is drawn at random
-in each frame: the kicks of the digits. Scored at the corner box as trackers are, it is
-the ceiling of their IoU.
+in each frame: the kicks of the digits. It is told the velocity then, which in the third
+frame two positions leave open where there may have been a rebound between them. Scored
+at the corner box as trackers are, it is the ceiling of their IoU from there on.
 """
 
 import numpy as np
