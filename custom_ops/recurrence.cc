@@ -83,6 +83,11 @@ absl::Status ReadShape(OpKernelContext* context, int64_t rows, int64_t columns,
         ", or 1, got the shape ", frames.DebugString()));
   }
   const int64_t units = shape->units;
+  if (units < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("hidden must have units, got the shape ",
+                     context->input(kHidden).shape().DebugString()));
+  }
   for (const int window : {kActivations, kWindowBias}) {
     TF_RETURN_IF_ERROR(
         CheckShape(context, window, {shape->batch, kWindowSize}));
@@ -142,7 +147,7 @@ class RecurrenceOp : public OpKernel {
     arrays.last_activations = Output(context, 3, {batch, kWindowSize});
     arrays.hiddens = Output(context, 4, {batch, steps, units});
     arrays.following = Output(context, 5, {batch, steps, kWindowSize});
-    if (!context->status().ok() || units == 0) return;
+    if (!context->status().ok()) return;
     ForUnits(context, batch, SequenceCost(shape),
              [&](int64_t begin, int64_t end, Scratch* scratch) {
                RATM_CHOSEN(Recurrence<T>)(shape, arrays, begin, end, scratch);
@@ -238,7 +243,7 @@ class RecurrenceGradOp : public OpKernel {
     arrays.by_recurrent_kernel = Output(context, 4, {units, units});
     arrays.by_bias = Output(context, 5, {units});
     arrays.by_window_kernel = Output(context, 6, {units, kWindowSize});
-    if (!context->status().ok() || units == 0) return;
+    if (!context->status().ok()) return;
     ForUnits(context, batch, 2.5 * SequenceCost(shape),
              [&](int64_t begin, int64_t end, Scratch* scratch) {
                RATM_CHOSEN(RecurrenceGrad<T>)(shape, arrays, begin, end,

@@ -215,6 +215,7 @@ def test_what_is_no_number_stays_in_its_sequence():
         (0, [B, T, 0, W, C]),
         (1, [B, 5]),
         (2, [B + 1, 7]),
+        (2, [B, 0]),
         (3, [1, 6]),
         (4, [39, 7]),
         (5, [7, 8]),
