@@ -37,7 +37,7 @@ def make_signatures(tracker, dtype):
     >>> tracker = ratm_tf.load_pretrained("moving_mnist")
     >>> start = make_signatures(tracker, tf.uint8)["start"]
     >>> start(frame_size=tf.constant([[100, 100]]))["state_0"].shape
-    TensorShape([1, 100])
+    TensorShape([1, 200])
     """
     functions = tracking_functions(tracker, dtype)
     for name, frames, rank in (("track", "frames", 2), ("step", "frame", 1)):

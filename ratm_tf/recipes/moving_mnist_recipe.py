@@ -195,6 +195,13 @@ _BEST = _FAST | {
     "steps": 2_500,
     "train_frames": 16,  # ten teach too little of how a digit goes on
 }
+_BEST_OF_ONE = _BEST | {
+    "units": 200,
+    "box": "corner",
+    "losses": _FAST["losses"] | {"boxes": "overlap"},
+    "loss_weights": _FAST["loss_weights"] | {"boxes": 20.0},
+    "steps": 4_000,
+}
 
 
 def _presets(digits):
@@ -208,7 +215,7 @@ def _presets(digits):
     return {
         "paper": _PAPER | common,
         "fast": _FAST | common | {"steps": {1: 1_000, 2: 2_000}[digits]},
-        "best": _BEST | common,
+        "best": {1: _BEST_OF_ONE, 2: _BEST}[digits] | common,
     }
 
 

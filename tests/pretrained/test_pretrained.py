@@ -20,8 +20,9 @@ from ratm_tf.pretrained import PRESETS
 DATASETS = pathlib.Path(ratm_tf.datasets.__file__).parent
 HERE = pathlib.Path(__file__).parent
 # Trackers that the package shipped once, saved before their classes changed; in
-# `one_scale` those of digits and of people before they saw beyond their window.
-SAVED = [HERE / "saved", HERE / "saved" / "one_scale"]
+# `one_scale` those of digits and of people before they saw beyond their window, and in
+# `two_scales` that of one digit before it had 200 units.
+SAVED = [HERE / "saved", *(HERE / "saved" / n for n in ("one_scale", "two_scales"))]
 FRAME_SIZES = {
     "bouncing_balls": (20, 20),
     "bouncing_balls_last": (20, 20),

@@ -59,7 +59,7 @@ class Server:
     >>> with serving.Server(model, grpc_port=0, rest_port=0) as server:
     ...     client = serving.RestClient(server.rest_address, "digits")
     ...     client.predict("start", {"frame_size": [[100, 100]]})["state_0"].shape
-    (1, 100)
+    (1, 200)
     """
 
     grpc_address: str
