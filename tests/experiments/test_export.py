@@ -3,6 +3,7 @@
 import pytest
 import tensorflow as tf
 
+import ratm_tf
 from tests import programs
 from tests.experiments.conftest import EXPERIMENTS
 
@@ -19,7 +20,8 @@ def test_writes_versions_and_configuration(tmp_path):
         assert result.returncode == 0, result.stderr
         assert result.stdout == f"{folder / version}\n"
     start = tf.saved_model.load(folder / "2").signatures["start"]
-    assert start(frame_size=tf.constant([[9, 9]]))["state_0"].shape == (1, 100)
+    units = ratm_tf.load_pretrained("moving_mnist").cell.units
+    assert start(frame_size=tf.constant([[9, 9]]))["state_0"].shape == (1, units)
     assert {path.name for path in folder.iterdir()} == {
         *("1", "2", "models.config", "batching.config"),
     }
