@@ -129,6 +129,7 @@ class OverlapLoss(keras.losses.Loss):
 
 def _where_a_box_is(y_true, losses):
     """Losses `[B, T]` of which those of frames without a true box do not count."""
+    y_true = tf.convert_to_tensor(y_true)
     # Keras leaves out of the mean what its mask leaves out.
     mask = tf.reduce_all(y_true[..., 2:4] != y_true[..., 0:2], axis=-1)
     losses *= _share(mask, losses.dtype)
