@@ -1,6 +1,7 @@
 """The paper's recurrence over a whole sequence, as one op."""
 
 import ctypes
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -112,6 +113,8 @@ class Stream:
 
     Raises:
         RuntimeError: if there is no op, or no memory.
+        ValueError: if shapes are not those of `recurrence`, or a frame's are others.
+        TypeError: if a frame is of another dtype.
 
     Example:
     >>> from ratm_tf.attention.recurrence import Stream, available
@@ -133,7 +136,17 @@ class Stream:
         self._recur = library.functions().RatmRecur
         self._recur.restype = ctypes.c_bool
         arrays = [np.array(x, np.float32, order="C") for x in (*states, *weights)]
-        batch, units = arrays[1].shape
+        batch, units = np.atleast_2d(arrays[1]).shape
+        self._frame_shape = tuple(frame_shape)
+        seen = math.prod(glimpse_size) * frame_shape[-1]
+        expected = [(batch, 6), (batch, units), (batch, 6)]
+        expected += [(seen, units), (units, units), (units,), (units, 6)]
+        shapes = [array.shape for array in arrays]
+        if shapes != expected:
+            raise ValueError(
+                f"Expected `states` and `weights` of shapes {expected}. "
+                f"Received shapes: {shapes}"
+            )
         sizes = np.array([*frame_shape, *glimpse_size, batch, units], np.int64)
         self.windows = np.zeros([batch, 6], np.float32)
         shape = [batch, *glimpse_size, frame_shape[-1]]
@@ -157,6 +170,15 @@ class Stream:
             `(windows, glimpses)`, float32 `[B, 6]` in pixels and `[B, N, M, C]` in
             0..1, until the next call.
         """
+        if frame.shape != self._frame_shape:
+            raise ValueError(
+                f"Expected a `frame` of shape {self._frame_shape}. "
+                f"Received shape: {frame.shape}"
+            )
+        if frame.dtype not in (np.uint8, np.float32):
+            raise TypeError(
+                f"Expected a `frame` of uint8 or float32. Received: {frame.dtype}"
+            )
         frame = np.ascontiguousarray(frame)
         address = ctypes.c_void_p(frame.__array_interface__["data"][0])
         if not self._recur(

@@ -264,3 +264,22 @@ def test_a_stream_is_the_papers_recurrence(dtype, units, batch):
         windows, glimpses = stream(frame)
         np.testing.assert_allclose(windows, expected[0][:, t], rtol=1e-4, atol=2e-5)
         np.testing.assert_allclose(glimpses, expected[1][:, t], rtol=1e-4, atol=2e-5)
+
+
+def test_a_stream_refuses_what_does_not_fit():
+    _, inputs = draw(7)
+    frame = np.zeros((H, W, C), np.float32)
+
+    def stream(inputs):
+        activations, hidden, bias, *weights = inputs
+        return Stream((H, W, C), (activations, hidden, bias), weights, SIZE, SIGMA)
+
+    for index, array in enumerate(inputs):
+        others = [*inputs[:index], array[:-1], *inputs[index + 1 :]]
+        with pytest.raises(ValueError, match="shapes"):
+            stream(others)
+    for other in (frame[:-1], frame[..., :1], frame[..., 0]):
+        with pytest.raises(ValueError, match="shape"):
+            stream(inputs)(other)
+    with pytest.raises(TypeError, match="uint8 or float32"):
+        stream(inputs)(frame.astype(np.float64))
