@@ -369,13 +369,35 @@ void Contract(const FilterBank<A>& bank, const Matrix<const A>& grad,
   scratch->top = top;
 }
 
+// out[c, r] = in[r, c] of a square of vectors, or of as much of it as there is.
+// Rows of `out` are written with zeros from `height` on, up to `written`.
+template <typename In, typename Out, typename Size>
+[[gnu::always_inline]] inline void TransposeBlock(const In* in,
+                                                  int64_t in_stride,
+                                                  Size height, Size width,
+                                                  Out* out, int64_t out_stride,
+                                                  Size written) {
+  typedef ComputeType<In> A;
+  constexpr int kCount = Lanes<A>::kCount;
+  Vector<A> v[kCount] = {};
+#pragma GCC unroll 16
+  for (int64_t r = 0; r < kCount; ++r) {
+    if (r < height) v[r] = LoadLanes(in + r * in_stride, width);
+  }
+  TransposeSquare<A>(v);
+#pragma GCC unroll 16
+  for (int64_t c = 0; c < kCount; ++c) {
+    if (c >= width) break;
+    StoreLanes<A>(out + c * out_stride, v[c], written);
+  }
+}
+
 // out[j, i] = in[i, j]. Padded rows of `out` are whole vectors, zero from
 // column `rows` on.
 template <bool kPadded, typename In, typename Out>
 void Transpose(const In* in, int64_t in_stride, int64_t rows, int64_t columns,
                Out* out, int64_t out_stride) {
-  typedef ComputeType<In> A;
-  constexpr int64_t kCount = Lanes<A>::kCount;
+  constexpr int64_t kCount = Lanes<ComputeType<In>>::kCount;
   for (int64_t block_i = 0; block_i < rows; block_i += kCount) {
     // Rather overlap the block before than be cut short.
     const int64_t i =
@@ -384,17 +406,15 @@ void Transpose(const In* in, int64_t in_stride, int64_t rows, int64_t columns,
     for (int64_t block_j = 0; block_j < columns; block_j += kCount) {
       const int64_t j = columns < kCount ? 0 : Min(block_j, columns - kCount);
       const int64_t width = Min(kCount, columns - j);
-      Vector<A> v[kCount] = {};
-#pragma GCC unroll 16
-      for (int64_t r = 0; r < kCount; ++r) {
-        if (r < height) v[r] = LoadLanes(in + (i + r) * in_stride + j, width);
-      }
-      TransposeSquare<A>(v);
-#pragma GCC unroll 16
-      for (int64_t c = 0; c < kCount; ++c) {
-        if (c >= width) break;
-        StoreLanes<A>(out + (j + c) * out_stride + i, v[c],
-                      kPadded ? kCount : height);
+      const In* from = in + i * in_stride + j;
+      Out* to = out + j * out_stride + i;
+      if (height == kCount && width == kCount) {
+        // Sizes that the compiler knows leave the square in registers.
+        constexpr std::integral_constant<int64_t, kCount> kWhole;
+        TransposeBlock(from, in_stride, kWhole, kWhole, to, out_stride, kWhole);
+      } else {
+        TransposeBlock(from, in_stride, height, width, to, out_stride,
+                       kPadded ? kCount : height);
       }
     }
   }
