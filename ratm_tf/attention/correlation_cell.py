@@ -34,7 +34,7 @@ _USUAL_RATE = 0.05
 # How much colour counts.
 _COLOUR = 0.4
 # How wide the filter is, in targets, and a target at least, in pixels.
-_SUPPORT = 1.5
+_SUPPORT = 1.1
 _LEAST = 6.0
 
 

@@ -1,6 +1,7 @@
 """Features: the networks that describe what a glimpse shows."""
 
 from ratm_tf.features.digits import mnist_cnn
+from ratm_tf.features.efficientnet import efficientnet_features
 from ratm_tf.features.even_brightness import EvenBrightness
 from ratm_tf.features.grey_conv2d import GreyConv2D
 from ratm_tf.features.people import (
@@ -15,6 +16,7 @@ __all__ = [
     "EvenBrightness",
     "GreyConv2D",
     "convolutional_features",
+    "efficientnet_features",
     "hidden_features",
     "human_cnn",
     "import_theano_weights",

@@ -191,7 +191,7 @@ def pretrain_target_features(
         films: finite dataset of films, see `matching_examples`, not batched, of eight
             frames at least.
         validation: likewise.
-        steps: training steps, rounded up to whole epochs.
+        steps: training steps, rounded up to whole epochs; none, 0, measures alone.
         batch_size: films a step.
         steps_per_epoch: steps between checkpoints.
         learning_rate: of Adam, at most: it rises over 300 steps, and falls to 0.
@@ -231,7 +231,7 @@ def pretrain_target_features(
         return examples.batch(batch_size).prefetch(2)
 
     with strategy.scope():
-        rate = cosine_decay(learning_rate, steps, warmup_steps=300)
+        rate = cosine_decay(learning_rate, max(steps, 1), warmup_steps=300)
         matching = _compiled(features, keras.optimizers.Adam(rate, global_clipnorm=1.0))
         tested = batches(validation, 0).cache()
         matching(next(iter(tested))[0])  # Builds it.

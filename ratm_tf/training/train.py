@@ -210,7 +210,7 @@ def train_model(
                 folder / "checkpoints",
                 monitor=monitor,
                 patience=patience,
-                steps_per_epoch=min(steps, steps_per_epoch),
+                steps_per_epoch=max(min(steps, steps_per_epoch), 1),
             )
             callbacks = [checkpoints, *callbacks]
 

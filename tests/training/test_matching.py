@@ -160,6 +160,15 @@ def whole(films, tmp_path_factory):
     return *train(folder, films), folder
 
 
+def test_no_steps_measure_alone(films, tmp_path):
+    keras.utils.set_random_seed(0)
+    before = target_features(filters=8).get_weights()
+    weights, measured = train(tmp_path, films, steps=0)
+    assert 0 <= measured["found"] <= 1
+    for weight, other in zip(weights, before, strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
 def test_a_training_goes_on_where_it_stopped(films, whole, tmp_path, monkeypatch):
     weights, measured, folder = whole
     assert 0 <= measured["found"] <= 1 and np.isfinite(measured["loss"])

@@ -1,7 +1,8 @@
 r"""Trains the features by which `ratm-tf train targets` tells targets.
 
-On films made of cut-outs, people and things, before photographs: two convolutions learn
-to find a film's target in some of its frames by a correlation filter of two others.
+On films made of cut-outs, people and things, before photographs: two convolutions, or
+with --efficientnet_path three blocks that know ImageNet, learn to find a film's target
+in some of its frames by a correlation filter of two others.
 Writes them to `MODEL_DIR/model.keras`, and how often they find it in films of other
 targets to `MODEL_DIR/metrics.json`; started again after an interruption, it goes on
 from the last finished epoch.
@@ -22,7 +23,15 @@ _CUTOUTS_PATH = flags.DEFINE_string(
 _PENNFUDAN_PATH = flags.DEFINE_string(
     "pennfudan_path", None, "The Penn-Fudan database, for more people and streets."
 )
-_STEPS = flags.DEFINE_integer("steps", 6000, "Training steps.", lower_bound=1)
+_EFFICIENTNET_PATH = flags.DEFINE_string(
+    "efficientnet_path",
+    None,
+    "The weights to begin with, see `ratm_tf.features.efficientnet_features` (default: "
+    "two fresh convolutions).",
+)
+_STEPS = flags.DEFINE_integer(
+    "steps", 6000, "Training steps; 0 leaves features as they are.", lower_bound=0
+)
 _FILMS = flags.DEFINE_integer(
     "films",
     4000,
@@ -40,7 +49,7 @@ def main(_):
     import keras
 
     from ratm_tf.datasets import cutout_sequences
-    from ratm_tf.features import target_features
+    from ratm_tf.features import efficientnet_features, target_features
     from ratm_tf.training.matching import pretrain_target_features
 
     def films(split, count):
@@ -55,7 +64,11 @@ def main(_):
 
     keras.utils.set_random_seed(run.SEED.value)
     with by.scope():
-        features = target_features()
+        features = (
+            target_features()
+            if _EFFICIENTNET_PATH.value is None
+            else efficientnet_features(_EFFICIENTNET_PATH.value)
+        )
     metrics = pretrain_target_features(
         run.MODEL_DIR.value,
         features,
