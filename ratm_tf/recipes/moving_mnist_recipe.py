@@ -202,6 +202,11 @@ _BEST_OF_ONE = _BEST | {
     "loss_weights": _FAST["loss_weights"] | {"boxes": 20.0},
     "steps": 4_000,
 }
+_BEST_OF_TWO = _BEST_OF_ONE | {
+    "learning_rate": 1e-3,  # at 2e-3 so many units lose their target for good
+    "train_frames": 12,  # what is left is in the first ones
+    "steps": 14_000,
+}
 
 
 def _presets(digits):
@@ -215,7 +220,7 @@ def _presets(digits):
     return {
         "paper": _PAPER | common,
         "fast": _FAST | common | {"steps": {1: 1_000, 2: 2_000}[digits]},
-        "best": {1: _BEST_OF_ONE, 2: _BEST}[digits] | common,
+        "best": {1: _BEST_OF_ONE, 2: _BEST_OF_TWO}[digits] | common,
     }
 
 
