@@ -63,13 +63,14 @@ class CorrelationCell(GlimpseCell):
     Boxes are of the frame that has just been seen, not predictions. The first frame
     fills the memory: its box is the given one.
 
-    A loss on the cell's outputs teaches the GRU alone, by the scores. The features
-    learn before, through the filter, from `ratm_tf.training.pretrain_target_features`.
+    A loss on the cell's outputs teaches the GRU alone, by the scores. The features are
+    ImageNet's, `ratm_tf.features.efficientnet_features`, or learn before, through the
+    filter, by `ratm_tf.training.pretrain_target_features`.
 
     Args:
         features: a Keras model of glimpses `[B, N, M, C]`, with a mean of zero and
             deviations of about one, to maps `[B, cells, cells, F]`; of 1 or 3 channels,
-            grey or RGB. See `ratm_tf.features.target_features`.
+            grey or RGB. See also `ratm_tf.features.target_features`.
         units: hidden units of the GRU.
         context: how many times wider and higher than the target the window is.
         min_sigma, implementation: see `GaussianGlimpse`.

@@ -19,8 +19,8 @@ class TargetsRecipe(Recipe):
     """Follows whatever it is given in the first frame, by what it looks like.
 
     The cell is a `ratm_tf.CorrelationCell`, not the paper's. Its features were taught
-    before, by `ratm_tf.training.pretrain_target_features`, and are frozen; what learns
-    is the network that tells how sure it is of its boxes.
+    before, see there, and are frozen; what learns is the network that tells how sure it
+    is of its boxes.
 
     Attributes:
         cutouts_path, pennfudan_path: see `ratm_tf.datasets.cutout_sequences`.

@@ -21,7 +21,7 @@ DATASETS = pathlib.Path(ratm_tf.datasets.__file__).parent
 HERE = pathlib.Path(__file__).parent
 # Trackers that the package shipped once, saved before their classes changed; in
 # `one_scale` those of digits and of people before they saw beyond their window, and in
-# `two_scales` that of one digit before it had 200 units.
+# `two_scales` those of digits before they had 200 units.
 SAVED = [HERE / "saved", *(HERE / "saved" / n for n in ("one_scale", "two_scales"))]
 FRAME_SIZES = {
     "bouncing_balls": (20, 20),
@@ -139,7 +139,7 @@ def test_bouncing_balls_with_a_penalty_on_the_last_frame_pass_the_paper():
 
 @pytest.mark.parametrize(
     ("name", "num_digits", "least"),
-    [("moving_mnist", 1, 0.8), ("moving_mnist_two_digits", 2, 0.77)],
+    [("moving_mnist", 1, 0.8), ("moving_mnist_two_digits", 2, 0.79)],
 )
 def test_moving_mnist_passes_the_paper(name, num_digits, least):
     """Table 1 has 63.53 over 30 frames, and 51.62 with two digits."""
