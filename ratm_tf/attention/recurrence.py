@@ -139,7 +139,7 @@ class Stream:
         batch, units = np.atleast_2d(arrays[1]).shape
         self._frame_shape = tuple(frame_shape)
         seen = math.prod(glimpse_size) * frame_shape[-1]
-        expected = [(batch, 6), (batch, units), (batch, 6)]
+        expected: list[tuple[int, ...]] = [(batch, 6), (batch, units), (batch, 6)]
         expected += [(seen, units), (units, units), (units,), (units, 6)]
         shapes = [array.shape for array in arrays]
         if shapes != expected:
