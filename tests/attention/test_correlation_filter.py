@@ -132,6 +132,7 @@ def test_gradients_are_right():
     subject = CorrelationFilter(CELLS, 0.5)
     samples, searched = smooth_maps(1), smooth_maps(1)
 
+    @tf.function  # A graph: it is called some hundred times.
     def loss(samples, searched):
         response = subject.respond(subject.solve(*subject.fit(samples)), searched)
         return tf.reduce_sum(tf.square(response))

@@ -342,6 +342,7 @@ def test_numeric_gradients(implementation, window):
     window = tf.constant([window], tf.float64)
     weights = np.random.default_rng(3).normal(size=[1, 2, 3, 4, 2])
 
+    @tf.function  # A graph: it is called some hundred times.
     def loss(images, window):
         return tf.reduce_sum(
             weights * gaussian_glimpse(images, window, (3, 4), implementation)
@@ -357,6 +358,7 @@ def test_numeric_second_derivatives(implementation):
     window = tf.constant([[3.2, 2.1, 1.0, 1.5, 1.2, 0.8]], tf.float64)
     weights = np.random.default_rng(3).normal(size=[1, 3, 3, 1])
 
+    @tf.function
     def gradients(images, window):
         with tf.GradientTape() as tape:
             tape.watch([images, window])
