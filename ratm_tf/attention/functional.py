@@ -12,7 +12,6 @@ from ratm_tf.types import Implementation, Size, TensorLike
 _DTYPES = (tf.uint8, tf.bfloat16, tf.float16, tf.float32, tf.float64)
 
 
-@tf.autograph.experimental.do_not_convert
 def gaussian_glimpse(
     images: TensorLike,
     window: TensorLike,
@@ -71,7 +70,13 @@ def gaussian_glimpse(
     >>> gaussian_glimpse(frames, window, glimpse_size=(28, 20)).shape
     TensorShape([2, 28, 20, 3])
     """
-    # Of a call on one small image most is Python: it does nothing twice.
+    # Of a call on one small image most is Python, in which nothing is done twice, and
+    # AutoGraph is told to leave it alone only where there is AutoGraph.
+    read = _glimpse if tf.executing_eagerly() else _glimpse_in_a_graph
+    return read(images, window, glimpse_size, implementation)
+
+
+def _glimpse(images, window, glimpse_size, implementation):
     if not isinstance(images, tf.Tensor):
         images = tf.convert_to_tensor(images)
     if not isinstance(window, tf.Tensor):
@@ -100,6 +105,9 @@ def gaussian_glimpse(
         return glimpses
     channels = tf.shape(images)[-1:]
     return tf.reshape(glimpses, tf.concat([leading, glimpse_size, channels], axis=0))
+
+
+_glimpse_in_a_graph = tf.autograph.experimental.do_not_convert(_glimpse)
 
 
 def check_dtype(name, dtype):
