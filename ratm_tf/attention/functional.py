@@ -96,7 +96,7 @@ def _glimpse(images, window, glimpse_size, implementation):
     if images.shape.rank is None:
         images = tf.ensure_shape(images, [None] * 4)
     if fused:
-        glimpses = library.load().ratm_gaussian_glimpse(
+        glimpses = library.loaded().ratm_gaussian_glimpse(
             images, window, *glimpse_size, dtype
         )
     else:

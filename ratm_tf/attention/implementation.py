@@ -95,7 +95,7 @@ def fallback_reason(implementation="auto"):
     >>> fallback_reason("tf")
     'the TensorFlow form is asked for'
     """
-    return _fallback_reason(_asked_for(implementation))
+    return _fallback_reason(_asked_for(implementation), library.unavailable_reason)
 
 
 def choose(implementation):
@@ -135,17 +135,17 @@ def choose(implementation):
     if implementation == "fused":
         library.load()
         return "fused"
-    reason = _fallback_reason(implementation)
+    reason = _fallback_reason(implementation, library.load_failure)
     if reason is None:
         return "fused"
     _warn_of_fallback(reason)
     return "tf"
 
 
-def _fallback_reason(implementation):
+def _fallback_reason(implementation, unavailable_reason):
     if implementation == "tf":
         return "the TensorFlow form is asked for"
-    unavailable = library.unavailable_reason()
+    unavailable = unavailable_reason()
     if unavailable is not None:
         return f"the fused op is unavailable: {unavailable}"
     return _gpu_reason() if implementation == "auto" else None

@@ -41,6 +41,19 @@ def load():
     reason = unavailable_reason()
     if reason is not None:
         raise RuntimeError(f"The fused Gaussian glimpse is unavailable: {reason}.")
+    return loaded()
+
+
+def loaded():
+    """The same for who knows that it is available: not to ask twice is faster.
+
+    Returns:
+        The module of generated op functions, or None where it is unavailable.
+
+    Example:
+    >>> loaded() is (None if unavailable_reason() else load())
+    True
+    """
     return _load()[0]
 
 
@@ -78,6 +91,19 @@ def unavailable_reason():
     if switched_off():
         value = os.environ["RATM_TF_PY_OPS"]
         return f"RATM_TF_PY_OPS={value} asks for the TensorFlow form"
+    return load_failure()
+
+
+def load_failure():
+    """Says why the library does not load, whether or not it is switched off.
+
+    Returns:
+        A phrase, or None where it is loaded.
+
+    Example:
+    >>> load_failure() is None or isinstance(load_failure(), str)
+    True
+    """
     return _load()[1]
 
 
