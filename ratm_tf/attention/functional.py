@@ -81,19 +81,20 @@ def _glimpse(images, window, glimpse_size, implementation):
         images = tf.convert_to_tensor(images)
     if not isinstance(window, tf.Tensor):
         window = tf.convert_to_tensor(window)
-    arguments = (images.dtype, images.shape, window.dtype, window.shape, glimpse_size)
+    images_shape, window_shape, given_dtype = images.shape, window.shape, window.dtype
+    arguments = images.dtype, images_shape, given_dtype, window_shape, glimpse_size
     if type(glimpse_size) is tuple and [*map(type, glimpse_size)] == [int, int]:
         glimpse_size, window_dtype, dtype = _checked(*arguments)
     else:
         glimpse_size, window_dtype, dtype = _check_arguments(*arguments)
     fused = choose(implementation) == "fused"
 
-    if window.dtype is not window_dtype:
+    if given_dtype is not window_dtype:
         window = tf.cast(window, window_dtype)
     leading = None
-    if window.shape.rank is None:
+    if window_shape.rank is None:
         window, leading = _windows_of_each_image(window)
-    if images.shape.rank is None:
+    if images_shape.rank is None:
         images = tf.ensure_shape(images, [None] * 4)
     if fused:
         glimpses = library.loaded().ratm_gaussian_glimpse(

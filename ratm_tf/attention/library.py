@@ -119,8 +119,8 @@ def switched_off():
     >>> switched_off() in (True, False)
     True
     """
-    value = os.environ.get("RATM_TF_PY_OPS", "")
-    return value.strip().lower() not in ("", "0", "false")
+    value = os.environ.get("RATM_TF_PY_OPS")
+    return value is not None and value.strip().lower() not in ("", "0", "false")
 
 
 def devices():
