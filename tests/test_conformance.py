@@ -14,7 +14,7 @@ from ratm_tf import (
     RATMCell,
     Tracker,
 )
-from ratm_tf.features import EvenBrightness, GreyConv2D
+from ratm_tf.features import EvenBrightness, GreyConv2D, InvertedResidual
 from ratm_tf.objectives import (
     LocalizationLoss,
     OverlapLoss,
@@ -96,6 +96,7 @@ LAYERS = {
     ),
     "EvenBrightness": (EvenBrightness, (0.2,), {}, (IMAGES,)),
     "GreyConv2D": (GreyConv2D, (2, 3), {"padding": "same"}, (IMAGES,)),
+    "InvertedResidual": (InvertedResidual, (6, 1), {}, (IMAGES,)),
 }
 CELLS = {
     "IRNNCell": lambda: IRNNCell(5, kernel_regularizer=WeightPenalty(0.1)),

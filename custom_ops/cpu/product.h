@@ -17,18 +17,19 @@ namespace {
 
 constexpr int64_t kFloats = Lanes<float>::kCount;
 
-// Some rows of a product, some vectors wide. The next number of a is so far in
-// a row, and in a column.
-template <int kRows, int kVectors>
+// Some rows of a product, some vectors wide, from a column on. The next number
+// of a is so far in a row, and in a column. What is stored is what finish makes
+// of a vector of sums from a column on.
+template <int kRows, int kVectors, typename Finish>
 inline void MultiplyTile(const float* a, int64_t along, int64_t down,
                          int64_t inner, const float* b, int64_t columns,
-                         float* out) {
+                         int64_t column, float* out, const Finish& finish) {
   Vector<float> sums[kRows][kVectors] = {};
   for (int64_t k = 0; k < inner; ++k) {
     Vector<float> line[kVectors];
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
-      line[v] = Load(b + k * columns + v * kFloats);
+      line[v] = Load(b + k * columns + column + v * kFloats);
     }
 #pragma GCC unroll 4
     for (int row = 0; row < kRows; ++row) {
@@ -39,24 +40,46 @@ inline void MultiplyTile(const float* a, int64_t along, int64_t down,
   }
   for (int row = 0; row < kRows; ++row) {
     for (int v = 0; v < kVectors; ++v) {
-      Store(out + row * columns + v * kFloats, sums[row][v]);
+      const int64_t at = column + v * kFloats;
+      Store(out + row * columns + at, finish(sums[row][v], at));
     }
   }
 }
 
-template <int kVectors>
+template <int kVectors, typename Finish>
 inline void MultiplyColumns(const float* a, int64_t along, int64_t down,
                             int64_t rows, int64_t inner, const float* b,
-                            int64_t columns, float* out) {
+                            int64_t columns, int64_t column, float* out,
+                            const Finish& finish) {
   int64_t row = 0;
   for (; row + 4 <= rows; row += 4) {
     MultiplyTile<4, kVectors>(a + row * down, along, down, inner, b, columns,
-                              out + row * columns);
+                              column, out + row * columns, finish);
   }
   for (; row < rows; ++row) {
     MultiplyTile<1, kVectors>(a + row * down, along, down, inner, b, columns,
-                              out + row * columns);
+                              column, out + row * columns, finish);
   }
+}
+
+// The columns that make whole vectors, and how many those are.
+template <typename Finish>
+inline int64_t MultiplyVectors(const float* a, int64_t along, int64_t down,
+                               int64_t rows, int64_t inner, const float* b,
+                               int64_t columns, float* out,
+                               const Finish& finish) {
+  int64_t j = 0;
+  const auto multiply = [&](auto vectors) {
+    constexpr int kVectors = decltype(vectors)::value;
+    for (; j + kVectors * kFloats <= columns; j += kVectors * kFloats) {
+      MultiplyColumns<kVectors>(a, along, down, rows, inner, b, columns, j, out,
+                                finish);
+    }
+  };
+  if (columns % (3 * kFloats) == 0) multiply(std::integral_constant<int, 3>());
+  multiply(std::integral_constant<int, 2>());
+  multiply(std::integral_constant<int, 1>());
+  return j;
 }
 
 // A row of a product in one pass over b, if it is so many vectors wide at most;
@@ -86,20 +109,14 @@ inline void MultiplyRow(const float* a, int64_t inner, const float* b,
 inline void Multiply(const float* a, int64_t along, int64_t down, int64_t rows,
                      int64_t inner, const float* b, int64_t columns,
                      float* out) {
-  int64_t j = 0;
-  const auto multiply = [&](auto vectors) {
-    constexpr int kVectors = decltype(vectors)::value;
-    for (; j + kVectors * kFloats <= columns; j += kVectors * kFloats) {
-      MultiplyColumns<kVectors>(a, along, down, rows, inner, b + j, columns,
-                                out + j);
-    }
-  };
-  multiply(std::integral_constant<int, 2>());
-  multiply(std::integral_constant<int, 1>());
+  const auto same = [](Vector<float> sums, int64_t) { return sums; };
+  int64_t j =
+      MultiplyVectors(a, along, down, rows, inner, b, columns, out, same);
   if (j < columns && columns >= kFloats) {
     // The last ones, with some before them once more.
-    j = columns - kFloats;
-    multiply(std::integral_constant<int, 1>());
+    MultiplyColumns<1>(a, along, down, rows, inner, b, columns,
+                       columns - kFloats, out, same);
+    return;
   }
   for (; j < columns; ++j) {
     for (int64_t row = 0; row < rows; ++row) {

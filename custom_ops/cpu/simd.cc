@@ -13,6 +13,7 @@
 #include "custom_ops/cpu/banded.h"
 #include "custom_ops/cpu/correlation.h"
 #include "custom_ops/cpu/filters.h"
+#include "custom_ops/cpu/inverted_residual.h"
 #include "custom_ops/cpu/recurrence.h"
 #include "custom_ops/cpu/scratch.h"
 #include "custom_ops/cpu/vector.h"

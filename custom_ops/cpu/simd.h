@@ -58,6 +58,36 @@ struct ColourShape {
   int64_t cells;
 };
 
+// Maps [rows, columns, channels] become expanded ones by a convolution of so
+// many rows and columns, these convolved ones by 3 x 3 of each alone, and those
+// the ones that go out.
+struct ResidualShape {
+  int64_t rows;
+  int64_t columns;
+  int64_t channels;
+  int64_t size;
+  int64_t expand_stride;
+  int64_t expanded_rows;
+  int64_t expanded_columns;
+  int64_t expanded;
+  int64_t stride;
+  int64_t out_rows;
+  int64_t out_columns;
+  int64_t out;
+};
+
+// The arrays of Ratm>InvertedResidual, by their names there.
+struct ResidualArrays {
+  const float* maps;
+  const float* expand;
+  const float* expand_bias;
+  const float* depthwise;
+  const float* depthwise_bias;
+  const float* project;
+  const float* project_bias;
+  float* out;
+};
+
 // There are so many sequences of so many steps; the glimpse's own batch and
 // count are 1. Sequences may share one video.
 struct RecurrenceShape {
@@ -179,6 +209,9 @@ struct RecurrenceGradArrays {
   void Standardized(int64_t rows, int64_t width, int64_t channels,             \
                     bool centred, float ridge, float floor, const float* maps, \
                     float* out, int64_t begin, int64_t end, Scratch* scratch); \
+  void InvertedResidual(const ResidualShape& shape,                            \
+                        const ResidualArrays& arrays, int64_t begin,           \
+                        int64_t end, Scratch* scratch);                        \
   }
 
 RATM_DECLARE_SIMD(generic)

@@ -174,6 +174,27 @@ inline void StoreWhole(Vector<double> v, int64_t* x) {
   memcpy(x, &bits, sizeof(bits));
 }
 
+// The numbers between two bounds. What is no number stays so: of it and
+// another, these instructions give the second.
+inline Vector<float> Clipped(Vector<float> v, float low, float high) {
+  const Vector<float> lowest = Vector<float>{} + low;
+  const Vector<float> highest = Vector<float>{} + high;
+#if defined(__AVX512F__)
+  const __m512 raised = _mm512_maskz_max_ps(kAllLanes, BitCast<__m512>(lowest),
+                                            BitCast<__m512>(v));
+  return BitCast<Vector<float>>(
+      _mm512_maskz_min_ps(kAllLanes, BitCast<__m512>(highest), raised));
+#elif defined(__AVX2__)
+  const __m256 raised =
+      _mm256_max_ps(BitCast<__m256>(lowest), BitCast<__m256>(v));
+  return BitCast<Vector<float>>(
+      _mm256_min_ps(BitCast<__m256>(highest), raised));
+#else
+  v = v < lowest ? lowest : v;
+  return v > highest ? highest : v;
+#endif
+}
+
 // Keeps a vector in a register: GCC would read it from memory for each use, and
 // one that is not aligned costs two reads.
 template <typename V>

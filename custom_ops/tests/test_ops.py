@@ -139,6 +139,12 @@ try:
     likelihood = ColourLikelihood((16, 16, 3), cells=8, context=2.0)
     colours = (1 + maps[..., :3] / tf.reduce_max(tf.abs(maps))) / 2
     likely = likelihood.of_boxes(likelihood.histograms(colours), colours)
+    block = ratm_tf.features.InvertedResidual(20, 11, 3, strides=2)
+    block.build(maps.shape)
+    for weight in block.weights:
+        numbers = tf.range(tf.size(weight.value), dtype=tf.float32)
+        weight.assign(tf.reshape(tf.sin(numbers), weight.shape))
+    projected = block(maps)
     tf.keras.utils.set_random_seed(0)
     cell = ratm_tf.RATMCell(40, (5, 4))
     cell.build([None, 16, 16, 3])
@@ -148,7 +154,8 @@ try:
         seen, states = cell.track(frames, cell.get_initial_state(2))
         loss = tf.reduce_sum(seen[1] ** 2) + tf.reduce_sum(states[0])
     slopes = tape.gradient(loss, [weight.value for weight in cell.weights])
-    results = [glimpse, maps, response, *peak(response), likely, *seen, *slopes]
+    results = [glimpse, maps, response, *peak(response), likely]
+    results += [projected, *seen, *slopes]
     print([number for part in results for number in part.numpy().ravel().tolist()])
 except tf.errors.InvalidArgumentError as error:
     print(error.message)

@@ -144,7 +144,8 @@ class CorrelationCell(GlimpseCell):
     @property
     def _in_either_form(self):
         searching = [self.filter, self.inner_filter, self.likelihood]
-        return [*super()._in_either_form, *searching]
+        describing = [x for x in self.features.layers if hasattr(x, "implementation")]
+        return [*super()._in_either_form, *searching, *describing]
 
     @property
     def _memory_shapes(self):

@@ -3,26 +3,31 @@
 import collections
 import pickle
 import types
+from typing import Any
 
 import keras
 import numpy as np
 
+from ratm_tf.features.inverted_residual import InvertedResidual
 from ratm_tf.types import Path
 
-# Of each block: the channels that it expands to, if it does; those that it makes; and
-# its stride.
-_STEM = 32
-_BLOCKS = [(None, 16, 1), (96, 24, 2), (144, 24, 1)]
+# Of each block: the maps in between and those that it makes, and its strides. The first
+# is expanded by the network's first convolution, and has none of its own.
+_BLOCKS: list[dict[str, Any]] = [
+    {"expanded": 32, "filters": 16, "kernel_size": 3, "expand_strides": 2},
+    {"expanded": 96, "filters": 24, "strides": 2},
+    {"expanded": 144, "filters": 24},
+]
 _DTYPES = {"FloatStorage": np.float32, "LongStorage": np.int64}
 
 
 def efficientnet_features(path: Path) -> keras.Model:
     """Describes glimpses by three blocks of EfficientNet-Lite0, trained on ImageNet.
 
-    A convolution and inverted residuals (Tan and Le, *EfficientNet*, 2019; Sandler and
-    others, *MobileNetV2*, 2018), whose normalisations are part of their weights here.
-    The maps of the last block are doubled in size. Glimpses of deviation one, as
-    `ratm_tf.CorrelationCell` makes them, are halved: ImageNet's have one half.
+    A convolution and inverted residuals (Tan and Le, *EfficientNet*, 2019), each an
+    `InvertedResidual`, with the normalisations in its weights. The maps of the last
+    block are doubled in size. Glimpses of deviation one, as `ratm_tf.CorrelationCell`
+    makes them, are halved: ImageNet's have one half.
 
     Args:
         path: the weights of EfficientNet-Lite0, as the Python package
@@ -53,43 +58,36 @@ def efficientnet_features(path: Path) -> keras.Model:
             )
         return array
 
-    def convolved(x, name, normalisation, filters, size, activation=None, stride=1):
-        channels = x.shape[-1]
+    def convolution(name, normalisation, *shape):
+        """A kernel and a bias, with what normalises the maps that it makes."""
         gain, bias, mean, variance = (
-            found(f"{normalisation}.{part}", filters or channels)
+            found(f"{normalisation}.{part}", shape[0])
             for part in ("weight", "bias", "running_mean", "running_var")
         )
         gain = gain / np.sqrt(variance + 1e-3)
-        options = {"kernel_size": size, "strides": stride, "padding": "same"}
-        if filters is None:  # Each channel has one of its own.
-            kernel = found(f"{name}.weight", channels, 1, size, size)
-            layer = keras.layers.DepthwiseConv2D(**options)
-            order = (2, 3, 0, 1)
-        else:
-            kernel = found(f"{name}.weight", filters, channels, size, size)
-            layer = keras.layers.Conv2D(filters, **options)
-            order = (2, 3, 1, 0)
-        x = layer(x)
-        kernel = kernel * gain[:, np.newaxis, np.newaxis, np.newaxis]
-        layer.set_weights([kernel.transpose(order), bias - mean * gain])
-        return x if activation is None else activation(x)
+        kernel = found(f"{name}.weight", *shape).transpose(2, 3, 1, 0)
+        return kernel * gain, bias - mean * gain
 
-    relu6 = keras.layers.ReLU(6.0)
-    glimpses = keras.Input([64, 64, 3], name="glimpses")
-    x = keras.layers.Rescaling(0.5)(glimpses)
-    x = convolved(x, "_conv_stem", "_bn0", _STEM, 3, relu6, stride=2)
-    for number, (expanded, filters, stride) in enumerate(_BLOCKS):
+    x = glimpses = keras.Input([64, 64, 3], name="glimpses")
+    for number, sizes in enumerate(_BLOCKS):
+        layer = InvertedResidual(**sizes, name=f"block_{number}")
         block = f"_blocks.{number}"
-        y = x
-        if expanded is not None:
-            y = convolved(
-                y, f"{block}._expand_conv", f"{block}._bn0", expanded, 1, relu6
-            )
-        y = convolved(
-            y, f"{block}._depthwise_conv", f"{block}._bn1", None, 3, relu6, stride
-        )
-        y = convolved(y, f"{block}._project_conv", f"{block}._bn2", filters, 1)
-        x = keras.layers.Add()([x, y]) if x.shape == y.shape else y
+        channels, window = x.shape[-1], [layer.kernel_size] * 2
+        x = layer(x)
+        expand = [f"{block}._expand_conv", f"{block}._bn0"]
+        depthwise = [f"{block}._depthwise_conv", f"{block}._bn1"]
+        project = [f"{block}._project_conv", f"{block}._bn2"]
+        if number == 0:
+            expand = ["_conv_stem", "_bn0"]
+        found_weights = [
+            *convolution(*expand, layer.expanded, channels, *window),
+            *convolution(*depthwise, layer.expanded, 1, 3, 3),
+            *convolution(*project, layer.filters, layer.expanded, 1, 1),
+        ]
+        if number == 0:
+            found_weights[0] *= 0.5
+        for weight, value in zip(layer.weights, found_weights, strict=True):
+            weight.assign(np.reshape(value, weight.shape))
     maps = keras.layers.UpSampling2D(2, interpolation="bilinear")(x)
     return keras.Model(glimpses, maps, name="efficientnet_features")
 

@@ -86,6 +86,11 @@ def test_a_library_without_the_op_runs_the_function(fused):
         lambda ops, x: ops.ratm_colour_likelihood(
             x[0], x, x[0, 0], x[0, 0], bins=4, doubt=0.1
         ),
+        lambda ops, x: ops.ratm_inverted_residual(
+            *(x, x, x[0, 0, 0], x[0], x[0, 0, 0], x[0, 0], x[0, 0, 0]),
+            expand_strides=1,
+            strides=1,
+        ),
     ],
 )
 def test_kernels_refuse_shapes_that_do_not_fit(fused, call):

@@ -5,25 +5,13 @@ import pytest
 
 import ratm_tf
 from ratm_tf.features import efficientnet_features
+from tests.features.convolution import convolved
 from tests.features.efficientnet import SHAPES, archive, drawn_arrays, normalisation
 
 
 @pytest.fixture(scope="module")
 def arrays():
     return drawn_arrays()
-
-
-def convolved(x, kernel, stride):
-    """In float64, padded as TensorFlow does."""
-    _, size, columns = kernel.shape[1:], kernel.shape[2], x.shape[2]
-    pad = max((-(-columns // stride) - 1) * stride + size - columns, 0)
-    around = pad // 2, pad - pad // 2
-    x = np.pad(x, [(0, 0), around, around, (0, 0)])
-    patches = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
-    patches = patches[:, ::stride, ::stride]
-    if kernel.shape[1] == 1:
-        return np.einsum("bijckl,ckl->bijc", patches, kernel[:, 0])
-    return np.einsum("bijckl,ockl->bijo", patches, kernel, optimize=True)
 
 
 def doubled(x):

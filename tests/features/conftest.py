@@ -1,0 +1,3 @@
+"""Both forms of the ops."""
+
+from tests.attention.conftest import implementation  # noqa: F401
