@@ -28,8 +28,10 @@ _AROUND = [[x / 2, y / 2] for y in (-1, 0, 1) for x in (-1, 0, 1) if x or y]
 _DOUBTED = 0.8
 # Below this share of the usual confidence the target seems to be lost.
 _LOST = 0.4
-# How fast the memory of late frames is renewed, and the usual confidence.
-_RATE = 0.02
+# How fast the memory of late frames is renewed, after how many frames each time, and
+# how fast the usual confidence.
+_RATE = 0.04
+_EVERY = 2
 _USUAL_RATE = 0.05
 # How much colour counts.
 _COLOUR = 0.4
@@ -57,8 +59,8 @@ class CorrelationCell(GlimpseCell):
     - where the peak is far from what is usual, looks at eight windows around, too;
     - lets a recurrent network judge: from place, growth and confidence a GRU says how
       sure it is of the box;
-    - reads a window on the box, and renews its memory of late frames by it, unless the
-      target seems to be lost.
+    - reads a window on the box, and in every second frame renews its memory of late
+      frames by it, unless the target seems to be lost.
 
     Boxes are of the frame that has just been seen, not predictions. The first frame
     fills the memory: its box is the given one.
@@ -194,10 +196,7 @@ class CorrelationCell(GlimpseCell):
         score, hidden = self._judged(found, votes, likely, grown, known, hidden)
         located, window = self._located(frame, activations, found, votes, good, known)
         glimpse, _ = self.read(frame, located[:, tf.newaxis])
-        looks = self._looks(glimpse)
-        first = tf.where(known.begins, looks, first)
-        rate = tf.where(known.begins, 1.0, _RATE * tf.cast(good, tf.float32))
-        late = late + rate * (looks - late)
+        first, late = self._remembered(glimpse, good, known, first, late)
         known = tf.concat(known.renewed(found.value, stride, good), axis=-1)
 
         pixels = tf.reshape(glimpse, [-1, math.prod(self.glimpse_shape)])
@@ -314,6 +313,19 @@ class CorrelationCell(GlimpseCell):
         height = tf.reduce_max(response, axis=[1, 2])
         height = tf.reshape(height, [-1, len(_SIZES)])
         return _vertex(tf.stack([seen.height[..., 0], height], axis=1))
+
+    def _remembered(self, glimpse, good, known, first, late):
+        """The memories of the first frame and of late ones, with what is seen now."""
+        due = known.begins | (good & (known.age % _EVERY == 0.0))
+
+        def renewed():
+            looks = self._looks(glimpse)
+            rate = tf.where(known.begins, 1.0, _RATE * tf.cast(due, tf.float32))
+            return tf.where(known.begins, looks, first), late + rate * (looks - late)
+
+        if filterbank.has_branches():
+            return tf.cond(tf.reduce_any(due), renewed, lambda: (first, late))
+        return renewed()
 
     def _looks(self, glimpse):
         """What one window on the target says for the memory: `[B, all of it]`."""
