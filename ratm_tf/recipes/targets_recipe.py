@@ -6,9 +6,11 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-from ratm_tf import pretrained
+from ratm_tf import datasets, pretrained
 from ratm_tf.attention import CorrelationCell
 from ratm_tf.datasets import cutout_sequences, labelled
+from ratm_tf.datasets.annotated.folder import find_videos
+from ratm_tf.datasets.annotated.videos import split_of
 from ratm_tf.recipes.experiment import Experiment
 from ratm_tf.recipes.recipe import Recipe, from_table, named
 from ratm_tf.types import Implementation
@@ -24,6 +26,8 @@ class TargetsRecipe(Recipe):
 
     Attributes:
         cutouts_path, pennfudan_path: see `ratm_tf.datasets.cutout_sequences`.
+        videos_dir: folder of real videos with boxes, or None; half of each batch is
+            random parts of them, without those held out: see `ratm_tf.datasets.videos`.
         features: the features, a `.keras` file or `pretrained:NAME`.
         channels: of the frames, 3 for RGB.
 
@@ -34,6 +38,7 @@ class TargetsRecipe(Recipe):
 
     cutouts_path: str
     pennfudan_path: str | None = None
+    videos_dir: str | None = None
     features: str
     channels: int = 3
 
@@ -52,9 +57,13 @@ class TargetsRecipe(Recipe):
             cell, metrics={"scores": keras.metrics.AUC(name="auc")}
         )
 
-        def sequences(start, **part):
-            return self._films("train", seed, start=start, **part).map(_labelled)
+        def sequences(start, step=1, batch_size=None):
+            mixed = self._films if self.videos_dir is None else self._mixed
+            return mixed(
+                seed, start=start, step=step, batch_size=batch_size or self.batch_size
+            )
 
+        videos = {} if self.videos_dir is None else {"videos": self._videos(seed)}
         return Experiment(
             recipe=self,
             seed=seed,
@@ -62,11 +71,11 @@ class TargetsRecipe(Recipe):
             sequences=sequences,
             validation=None,
             test=self.test_data(seed=seed),
-            data={"name": "cutouts"},
+            data={"name": "cutouts"} | videos,
         )
 
     def test_data(self, *, seed: int = 0) -> tf.data.Dataset:
-        return self._films(
+        return self._cutouts(
             "test",
             seed,
             num_frames=self.test_frames,
@@ -80,10 +89,46 @@ class TargetsRecipe(Recipe):
 
     @property
     def choices(self) -> dict[str, object]:
-        """The preset and the features."""
-        return {name: getattr(self, name) for name in ("preset", "features")}
+        """The preset, the features and the real videos."""
+        names = ("preset", "features", "videos_dir")
+        return {name: getattr(self, name) for name in names}
 
-    def _films(self, split, seed, **options):
+    def _films(self, seed, **part):
+        return self._cutouts("train", seed, **part).map(_film_labelled)
+
+    def _mixed(self, seed, *, start, step, batch_size):
+        """Batches of which films are a half, and parts of real videos the other."""
+        if batch_size % 2:
+            raise ValueError(
+                "Expected an even `batch_size` where videos are mixed in. Received: "
+                f"{batch_size}"
+            )
+        part = {
+            # As many of a worker's sequences before it were of either kind.
+            "start": start % step + start // step // 2 * step,
+            "step": step,
+            "batch_size": batch_size // 2,
+        }
+        videos = datasets.videos(
+            self.videos_dir,
+            "train",
+            num_frames=self.train_frames,
+            frame_size=self.frame_size,
+            seed=seed,
+            channels=self.channels,
+            **part,
+        )
+        halves = self._films(seed, **part), videos.map(_video_labelled)
+        return tf.data.Dataset.zip(halves).map(
+            lambda *both: tf.nest.map_structure(lambda *x: tf.concat(x, 0), *both)
+        )
+
+    def _videos(self, seed):
+        """Names of the videos to learn from."""
+        names = [video.name for video in find_videos(self.videos_dir)]
+        return split_of("train", names, seed)
+
+    def _cutouts(self, split, seed, **options):
         return cutout_sequences(
             split,
             seed=seed,
@@ -98,11 +143,20 @@ class TargetsRecipe(Recipe):
         )
 
 
-def _labelled(film):
+def _film_labelled(film):
     """With boxes that count where they can be seen, and scores that always do."""
     inputs, labels, seen = labelled(film)
-    weights = {"boxes": seen, "corner_boxes": seen, "scores": tf.ones_like(seen)}
-    return inputs, labels, weights
+    return inputs, labels, _weights(seen, tf.ones_like(seen))
+
+
+def _video_labelled(video):
+    """With boxes and scores that count where there is a box."""
+    inputs, labels, boxed = labelled(video)
+    return inputs, labels, _weights(boxed, boxed)
+
+
+def _weights(boxes, scores):
+    return {"boxes": boxes, "corner_boxes": boxes, "scores": scores}
 
 
 _FAST = {

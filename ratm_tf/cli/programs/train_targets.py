@@ -21,6 +21,12 @@ _CUTOUTS_PATH = flags.DEFINE_string(
 _PENNFUDAN_PATH = flags.DEFINE_string(
     "pennfudan_path", None, "The Penn-Fudan database, for more people and streets."
 )
+_DATA = flags.DEFINE_string(
+    "data",
+    None,
+    "Folder of real videos with boxes, of which half of each batch is; see `ratm-tf "
+    "train --data=DIR`.",
+)
 _FEATURES = flags.DEFINE_string(
     "features",
     "pretrained:target_features",
@@ -36,6 +42,7 @@ def main(_):
         _CUTOUTS_PATH.value,
         training.PRESET.value,
         pennfudan_path=_PENNFUDAN_PATH.value,
+        videos_dir=_DATA.value,
         features=_FEATURES.value,
         **training.changes(),
     )
