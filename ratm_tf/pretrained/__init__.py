@@ -4,8 +4,12 @@ import pathlib
 
 import keras
 
-import ratm_tf.features
-import ratm_tf.tracker  # noqa: F401  (both register what models are made of)
+from ratm_tf import (  # noqa: F401  (all register what models are made of)
+    attention,
+    features,
+    objectives,
+    tracker,
+)
 from ratm_tf.pretrained.presets import PRESETS, Preset
 from ratm_tf.types import Path
 

@@ -1,5 +1,7 @@
 import json
 import pathlib
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -19,6 +21,7 @@ from ratm_tf.pretrained import PRESETS
 
 DATASETS = pathlib.Path(ratm_tf.datasets.__file__).parent
 HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parents[1]
 # Trackers that the package shipped once, saved before their classes changed; in
 # `one_scale` those of digits and of people before they saw beyond their window, and in
 # `two_scales` those of digits before they had 200 units.
@@ -196,6 +199,18 @@ def test_targets_are_followed_and_known_to_be():
     overlaps, scores = np.concatenate(overlaps), np.concatenate(scores)
     assert overlaps.mean() > 0.5
     assert scores[overlaps > 0.6].mean() > scores[overlaps < 0.2].mean() + 0.2
+
+
+def test_a_file_loads_where_nothing_else_has_been_imported(tmp_path):
+    penalty = ratm_tf.objectives.WeightPenalty(0.2)
+    tracker = ratm_tf.Tracker(ratm_tf.RATMCell(2, (4, 4), kernel_regularizer=penalty))
+    tracker.build({"frames": (None, 2, 8, 8, 1)})
+    tracker.save(tmp_path / "model.keras")
+    code = "import sys; from ratm_tf import pretrained; pretrained.load(sys.argv[1])"
+    # Not a fork of a process that has imported it all.
+    subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "model.keras"], check=True, cwd=ROOT
+    )
 
 
 def test_unknown_name_lists_the_known_ones():
