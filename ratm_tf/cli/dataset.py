@@ -7,6 +7,7 @@ DATASET = flags.DEFINE_enum(
     "moving_mnist",
     [
         "bouncing_balls",
+        "cutouts",
         "kth",
         "moving_mnist",
         "moving_mnist_two_digits",
@@ -34,6 +35,9 @@ _SKIP_BAD = flags.DEFINE_bool(
 _PENNFUDAN_PATH = flags.DEFINE_string(
     "pennfudan_path", None, "The Penn-Fudan database (default: download it)."
 )
+_CUTOUTS_PATH = flags.DEFINE_string(
+    "cutouts_path", None, "Folder of cut-outs and backgrounds."
+)
 
 
 def recipe(starts_on_target, **changes):
@@ -56,6 +60,14 @@ def recipe(starts_on_target, **changes):
             digits = 1 if name == "moving_mnist" else 2
             return recipes.moving_mnist(
                 digits, mnist_path=_MNIST_PATH.value, sample=True, **changes
+            )
+        case "cutouts":
+            if _CUTOUTS_PATH.value is None:
+                raise ValueError(
+                    "Expected --cutouts_path with --dataset=cutouts. Received none"
+                )
+            return recipes.targets(
+                _CUTOUTS_PATH.value, pennfudan_path=_PENNFUDAN_PATH.value, **changes
             )
         case "people":
             return recipes.people(pennfudan_path=_PENNFUDAN_PATH.value, **changes)

@@ -1,4 +1,5 @@
 import json
+import pathlib
 import subprocess
 
 import cv2
@@ -102,6 +103,30 @@ def test_measures_from_a_later_frame_on(run, tmp_path):
     with pytest.raises(subprocess.CalledProcessError) as error:
         run("evaluate.py", dataset="otb", **options)
     assert "--from_frame" in error.value.stderr
+
+
+def test_measures_on_films_of_cut_outs(run, tmp_path):
+    still_tracker().save(tmp_path / "model.keras")  # It sees them in grey.
+    options = {"sequences": 3, "frames": 6, "seed": 2}
+    folder = pathlib.Path(ratm_tf.datasets.__file__).parent / "cutouts" / "dummy_data"
+    model = {"model": tmp_path / "model.keras", "dataset": "cutouts"}
+    printed = run("evaluate.py", cutouts_path=folder / "cutouts", **model, **options)
+    found = json.loads(printed.stdout)
+    films = ratm_tf.datasets.cutout_sequences(
+        "test",
+        num_frames=6,
+        num_sequences=3,
+        batch_size=3,
+        seed=2,
+        cutouts_path=folder / "cutouts",
+    )
+    [film] = films
+    still = np.repeat(film["initial_box"].numpy()[:, np.newaxis], 6, axis=1)
+    each = iou(film["boxes"], still).numpy()[film["mask"].numpy()]
+    assert found["corner_iou"] == pytest.approx(each.mean(), abs=1e-3)
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        run("evaluate.py", **model)
+    assert "--cutouts_path with --dataset=cutouts" in error.value.stderr
 
 
 def test_measures_ones_own_videos(run, tmp_path):

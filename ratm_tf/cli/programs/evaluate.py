@@ -11,6 +11,7 @@ success (AUC) and the precision (at 20 pixels) of each, and writes the boxes for
 """
 
 import contextlib
+import functools
 import itertools
 import json
 import pathlib
@@ -90,8 +91,9 @@ def main(_):
                 loaded.starts_on_target, test_sequences=_SEQUENCES.value
             )
             sequences = tested.test_data(seed=_SEED.value).map(_from_frame)
-            if loaded.channels == 3:
-                sequences = sequences.map(_in_rgb)
+            sequences = sequences.map(
+                functools.partial(_in_channels, channels=loaded.channels)
+            )
             spans, average = [None] if later else tested.spans, "frames"
             known = {} if later else tested.oracle_iou(seed=_SEED.value)
         seen = Seen()
@@ -118,11 +120,16 @@ def _from_frame(example):
     return example | later
 
 
-def _in_rgb(example):
-    """Grey frames in three channels."""
+def _in_channels(example, channels):
+    """With grey frames in three channels or coloured ones in one, where need be."""
     import tensorflow as tf
 
-    return example | {"frames": tf.image.grayscale_to_rgb(example["frames"])}
+    frames = example["frames"]
+    if channels == 3 and frames.shape[-1] == 1:
+        frames = tf.image.grayscale_to_rgb(frames)
+    elif channels == 1 and frames.shape[-1] == 3:
+        frames = tf.image.rgb_to_grayscale(frames)
+    return example | {"frames": frames}
 
 
 class Seen:
