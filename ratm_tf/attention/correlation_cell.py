@@ -16,6 +16,7 @@ from ratm_tf.attention.correlation_filter import (
     standardized,
 )
 from ratm_tf.attention.glimpse_cell import GlimpseCell
+from ratm_tf.attention.implementation import IMPLEMENTATIONS
 from ratm_tf.attention.window import window_from_activations
 from ratm_tf.types import Implementation, Shape, TensorLike
 
@@ -146,7 +147,11 @@ class CorrelationCell(GlimpseCell):
     @property
     def _in_either_form(self):
         searching = [self.filter, self.inner_filter, self.likelihood]
-        describing = [x for x in self.features.layers if hasattr(x, "implementation")]
+        describing = [
+            layer
+            for layer in self.features.layers
+            if getattr(layer, "implementation", None) in IMPLEMENTATIONS
+        ]
         return [*super()._in_either_form, *searching, *describing]
 
     @property

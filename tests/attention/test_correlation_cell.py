@@ -154,6 +154,15 @@ def test_several_targets_share_a_frame(tracker):
     np.testing.assert_allclose(shared["boxes"], apart["boxes"][:, -1], 1e-4, 1e-3)
 
 
+def test_its_form_is_that_of_its_features():
+    block = ratm_tf.features.InvertedResidual(6, 4, strides=2)
+    features = keras.Sequential([keras.Input([16, 16, 1]), block])
+    cell = ratm_tf.CorrelationCell(features, implementation="tf")
+    assert block.implementation == "tf"
+    cell.implementation = "auto"
+    assert block.implementation == "auto"
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_implementations_agree(channels):
     frames, boxes = film(WALK)
