@@ -134,7 +134,7 @@ class CorrelationCell(GlimpseCell):
         self.filter = CorrelationFilter(cells, _SUPPORT / context)
         self.inner_filter = CorrelationFilter(cells // 2)
         self.likelihood = ColourLikelihood(self.glimpse_shape, cells, context)
-        self.implementation = implementation
+        self._choose_form(implementation)
         self.recurrent_cell = keras.layers.GRUCell(units, dtype="float32", name="gru")
         self.score = keras.layers.Dense(
             1, activation="sigmoid", dtype="float32", name="score"

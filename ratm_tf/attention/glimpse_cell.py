@@ -75,6 +75,14 @@ class GlimpseCell(keras.layers.Layer):
 
     @implementation.setter
     def implementation(self, implementation: Implementation) -> None:
+        self._choose_form(implementation)
+
+    def _choose_form(self, implementation):
+        """Hands it to all parts.
+
+        Keras leaves out an assignment of what a property has already, and the glimpse
+        may have it where others do not.
+        """
         for part in self._in_either_form:
             part.implementation = implementation
 

@@ -154,13 +154,14 @@ def test_several_targets_share_a_frame(tracker):
     np.testing.assert_allclose(shared["boxes"], apart["boxes"][:, -1], 1e-4, 1e-3)
 
 
-def test_its_form_is_that_of_its_features():
+def test_all_its_parts_have_one_form():
     block = ratm_tf.features.InvertedResidual(6, 4, strides=2)
     features = keras.Sequential([keras.Input([16, 16, 1]), block])
     cell = ratm_tf.CorrelationCell(features, implementation="tf")
-    assert block.implementation == "tf"
+    parts = [block, cell.glimpse, cell.filter, cell.inner_filter, cell.likelihood]
+    assert [part.implementation for part in parts] == ["tf"] * 5
     cell.implementation = "auto"
-    assert block.implementation == "auto"
+    assert [part.implementation for part in parts] == ["auto"] * 5
 
 
 @pytest.mark.parametrize("channels", [1, 3])
